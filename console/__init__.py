@@ -1,0 +1,1 @@
+"""The human's side: the mailcascade command and the development stack."""

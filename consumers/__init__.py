@@ -1,0 +1,1 @@
+"""The consumer group that sends the mails."""

@@ -1,0 +1,1 @@
+"""The worker: lanes, offsets, schedule, committer and engine."""

@@ -1,0 +1,1 @@
+"""The HTTP API that accepts mail and answers once Kafka holds it."""

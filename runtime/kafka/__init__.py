@@ -1,0 +1,1 @@
+"""The only place that imports confluent_kafka; client types stop here."""
