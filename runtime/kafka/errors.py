@@ -1,0 +1,71 @@
+"""What can go wrong between us and Kafka.
+
+::
+
+    KafkaFault
+    ├── KafkaUnreachable    nobody answers at the address, or not in time
+    ├── KafkaRefused        a broker answered, and said no for good
+    │   └── TopicMissing    a topic does not exist
+    └── KafkaRetriable      a broker answered that now is not the time
+
+A `KafkaFault` is about Kafka, never about a record: whoever meets one keeps the record.
+"""
+
+from confluent_kafka import KafkaError, KafkaException
+
+
+class KafkaFault(Exception):
+    """Root of the tree. `code` is Kafka's own name of the error."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class KafkaUnreachable(KafkaFault):
+    """Nobody answers at `address`; `hint` says what to look at."""
+
+    def __init__(self, address: str, hint: str, code: str = "") -> None:
+        super().__init__(f"no Kafka answers at {address}: {hint}", code)
+        self.address = address
+        self.hint = hint
+
+
+class KafkaRefused(KafkaFault):
+    """A broker answered, and asking again would not help."""
+
+
+class TopicMissing(KafkaRefused):
+    """The topic or partition does not exist."""
+
+
+class KafkaRetriable(KafkaFault):
+    """A broker answered that it cannot do it now; asking again may help."""
+
+
+_UNREACHABLE = {
+    KafkaError._TRANSPORT: "the connection is refused or breaks",
+    KafkaError._ALL_BROKERS_DOWN: "no broker of the list can be connected to",
+    KafkaError._RESOLVE: "the host name is unknown",
+    KafkaError._TIMED_OUT: "there was no answer in time",
+    KafkaError._SSL: "the TLS handshake failed; look at security.protocol and ssl.*",
+    KafkaError._AUTHENTICATION: "the credentials are refused; look at sasl.*",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "the credentials are refused; look at sasl.*",
+}
+_MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+
+
+def translate(error: KafkaException | KafkaError, address: str) -> KafkaFault:
+    """Return our error for the client library's. `address` is where we expected Kafka."""
+    kafka_error = error.args[0] if isinstance(error, KafkaException) else error
+    if not isinstance(kafka_error, KafkaError):
+        return KafkaFault(str(kafka_error))
+    code, name = kafka_error.code(), kafka_error.name()
+    if code in _UNREACHABLE:
+        hint = f"{_UNREACHABLE[code]} (MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS names the brokers)"
+        return KafkaUnreachable(address, hint, name)
+    if code in _MISSING:
+        return TopicMissing(kafka_error.str(), name)
+    if kafka_error.retriable():
+        return KafkaRetriable(kafka_error.str(), name)
+    return KafkaRefused(kafka_error.str(), name)

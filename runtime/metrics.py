@@ -1,0 +1,117 @@
+"""Metrics: a catalogue says which there are, a registry of its own holds their values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+T = TypeVar("T")
+
+NAMESPACE: Final = "mailcascade"
+#: What `Metrics.exposition` returns.
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricKind(StrEnum):
+    """How a metric moves: only up, both ways, or as a distribution."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `name` is the whole name that a scrape shows, units and `_total` included."""
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.startswith(f"{NAMESPACE}_"):
+            raise ValueError(f"{self.name} does not start with {NAMESPACE}_")
+        if (self.kind is MetricKind.COUNTER) != self.name.endswith("_total"):
+            raise ValueError(f"{self.name}: counters, and only they, end with _total")
+        if (self.kind is MetricKind.HISTOGRAM) != bool(self.buckets):
+            raise ValueError(f"{self.name}: histograms, and only they, have buckets")
+
+
+class UnknownMetric(LookupError):
+    """A metric, or a set of labels, that the catalogue does not have."""
+
+
+class Metrics:
+    """The values of a catalogue's metrics. Thread-safe, as the client library is."""
+
+    def __init__(self, catalogue: Iterable[Metric]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._counters: dict[str, tuple[Metric, Counter]] = {}
+        self._gauges: dict[str, tuple[Metric, Gauge]] = {}
+        self._histograms: dict[str, tuple[Metric, Histogram]] = {}
+        for metric in catalogue:
+            self._add(metric)
+
+    def counter(self, name: str, **labels: str) -> Counter:
+        """Return the counter with these label values.
+
+        Raises:
+            UnknownMetric: the catalogue has no such counter, or other labels.
+        """
+        metric, counter = _found(self._counters, name, labels)
+        return counter.labels(**labels) if metric.labels else counter
+
+    def gauge(self, name: str, **labels: str) -> Gauge:
+        """Return the gauge with these label values.
+
+        Raises:
+            UnknownMetric: the catalogue has no such gauge, or other labels.
+        """
+        metric, gauge = _found(self._gauges, name, labels)
+        return gauge.labels(**labels) if metric.labels else gauge
+
+    def histogram(self, name: str, **labels: str) -> Histogram:
+        """Return the histogram with these label values.
+
+        Raises:
+            UnknownMetric: the catalogue has no such histogram, or other labels.
+        """
+        metric, histogram = _found(self._histograms, name, labels)
+        return histogram.labels(**labels) if metric.labels else histogram
+
+    def exposition(self) -> bytes:
+        """Return every metric in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _add(self, metric: Metric) -> None:
+        match metric.kind:
+            case MetricKind.COUNTER:
+                counter = Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+                self._counters[metric.name] = metric, counter
+            case MetricKind.GAUGE:
+                gauge = Gauge(metric.name, metric.help, metric.labels, registry=self._registry)
+                self._gauges[metric.name] = metric, gauge
+            case MetricKind.HISTOGRAM:
+                histogram = Histogram(
+                    metric.name,
+                    metric.help,
+                    metric.labels,
+                    registry=self._registry,
+                    buckets=metric.buckets,
+                )
+                self._histograms[metric.name] = metric, histogram
+
+
+def _found(
+    known: dict[str, tuple[Metric, T]], name: str, labels: dict[str, str]
+) -> tuple[Metric, T]:
+    if name not in known:
+        raise UnknownMetric(f"no metric {name} of this kind in the catalogue")
+    metric, value = known[name]
+    if labels.keys() != set(metric.labels):
+        raise UnknownMetric(f"{name} has the labels {metric.labels}, not {tuple(labels)}")
+    return metric, value
