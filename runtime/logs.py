@@ -11,7 +11,7 @@ from typing import Final, TextIO
 
 import structlog
 
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\]{},;:=\"'|@]+@[^\s<>()\[\]{},;:=\"'|@/]+")
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\]{},;:=/\"'|@]+@[^\s<>()\[\]{},;:=\"'|@/]+")
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s@]+@")
 _LEVEL_OF: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 #: The standard library's loggers that libraries under us write to.

@@ -8,7 +8,7 @@ of these wins.
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,12 +24,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runtime import setting_types as types
-from runtime.kafka.properties import is_secret
 from runtime.setting_sources import PREFIX, Collected, SettingProblem, collect
 
-_MASK: Final = "***"
+MASK: Final = "***"
 #: Settings whose value may hold a secret: never shown as it is.
-_SECRET: Final = frozenset({"smtp_url", "kafka_properties", "database_url", "schema_registry_url"})
+SECRET_FIELDS: Final = frozenset(
+    {"smtp_url", "kafka_properties", "database_url", "schema_registry_url"}
+)
 #: Kinds of problems whose message says more than the allowed values do.
 _OWN_WORDS: Final = frozenset({"value_error", "path_not_file", "path_not_directory"})
 
@@ -197,14 +198,6 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-class SettingRow(NamedTuple):
-    """One line of `mailcascade settings`; `value` has no secret in it."""
-
-    name: str
-    value: str
-    origin: str
-
-
 def load_settings(
     environ: Mapping[str, str], hostname: Callable[[], str] = socket.gethostname
 ) -> Settings:
@@ -237,14 +230,6 @@ def env_name(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def describe(settings: Settings) -> list[SettingRow]:
-    """Return what is in force and where it came from, secrets masked."""
-    return [
-        SettingRow(env_name(name), _shown(name, settings), settings.origins.get(name, "default"))
-        for name in FIELDS
-    ]
-
-
 def _none_is_default(name: str) -> bool:
     return Settings.model_fields[name].default is None and name != "replication_factor"
 
@@ -262,24 +247,13 @@ def _problem(details: ErrorDetails, collected: Collected) -> SettingProblem:
     field = str(details["loc"][0])
     written = collected.settings.get(env_name(field))
     value = None if written is None else written.value
-    if field in _SECRET and value is not None and (field == "kafka_properties" or "@" in value):
-        value = _MASK
+    if (
+        field in SECRET_FIELDS
+        and value is not None
+        and (field == "kafka_properties" or "@" in value)
+    ):
+        value = MASK
     allowed = f"allowed is {Settings.model_fields[field].title}"
     if details["type"] in _OWN_WORDS:
         allowed = f"{details['msg'].removeprefix('Value error, ')}; {allowed}"
     return SettingProblem(env_name(field), value, allowed)
-
-
-def _shown(name: str, settings: Settings) -> str:
-    value = getattr(settings, name)
-    match value:
-        case None:
-            return "auto" if name == "replication_factor" else ""
-        case SecretStr():
-            return types.masked_url(value.get_secret_value())
-        case dict():
-            pairs = (f"{k}={_MASK if is_secret(k) else v}" for k, v in sorted(value.items()))
-            return ", ".join(pairs)
-        case tuple():
-            return ",".join(value)
-    return types.masked_url(str(value)) if name in _SECRET else str(value)
