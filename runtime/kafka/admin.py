@@ -1,6 +1,6 @@
 """Asking and changing a cluster's topics; every call is bounded and raises `KafkaFault`s."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
@@ -114,7 +114,7 @@ class TopicAdmin:
         self._await_leaders({name: partitions})
 
     def configure(self, name: str, configs: Mapping[str, str]) -> None:
-        """Set these configurations of a topic; the others stay as they are."""
+        """Set these configurations of a topic and wait until they show; the others stay."""
         entries = [
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
             for key, value in configs.items()
@@ -123,12 +123,8 @@ class TopicAdmin:
         futures = self._client.incremental_alter_configs([resource], request_timeout=self._timeout)
         for future in futures.values():
             self._result(future)
-
-    def delete(self, names: Sequence[str]) -> None:
-        """Delete topics with everything in them; one that does not exist is no fault."""
-        futures = self._client.delete_topics(list(names), request_timeout=self._timeout)
-        for future in futures.values():
-            self._unless(future, KafkaError.UNKNOWN_TOPIC_OR_PART)
+        wanted = configs.items()
+        self._await(lambda: wanted <= self.topics([name])[name].configs.items(), [name])
 
     def spans(self, topics: Sequence[str]) -> dict[Partition, Span]:
         """Return the first offset and the high watermark of every partition of these topics.
@@ -184,6 +180,9 @@ class TopicAdmin:
                 for name, count in wanted.items()
             )
 
+        self._await(ready, wanted)
+
+    def _await(self, ready: Callable[[], bool], topics: Iterable[str]) -> None:
         waiting = tenacity.Retrying(
             stop=tenacity.stop_after_delay(self._timeout),
             wait=tenacity.wait_fixed(0.05),
@@ -192,8 +191,9 @@ class TopicAdmin:
         try:
             waiting(ready)
         except tenacity.RetryError as error:
-            names = ", ".join(sorted(wanted))
-            raise KafkaFault(f"{names}: no leader after {self._timeout:g} s") from error
+            names = ", ".join(sorted(topics))
+            message = f"{names}: the change does not show after {self._timeout:g} s"
+            raise KafkaFault(message) from error
 
     def _unless(self, future: Future[T], harmless: int) -> T | None:
         """Return the result, or None where Kafka's answer is the error code `harmless`."""
