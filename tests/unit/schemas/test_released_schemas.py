@@ -1,0 +1,127 @@
+"""Released schemas never change, and all versions understand each other."""
+
+import itertools
+import json
+from pathlib import Path
+
+import avro.schema
+import pytest
+from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
+
+from schemas.archive import (
+    CURRENT_FINGERPRINT,
+    ReleasedSchema,
+    current_schema,
+    released_schemas,
+)
+
+#: Each released version with its fingerprint in wire order. Lines are added here, never changed.
+PINNED = {1: "26c2c968be63c40d"}
+
+#: The Parsing Canonical Form of version 1, written out by hand from the Avro specification.
+FORM_1 = (
+    '{"name":"com.mailcascade.SignupEvent","type":"record","fields":['
+    '{"name":"event_id","type":"string"},'
+    '{"name":"occurred_at","type":"long"},'
+    '{"name":"template","type":"string"},'
+    '{"name":"recipient","type":{"name":"com.mailcascade.Recipient","type":"record","fields":['
+    '{"name":"address","type":"string"},{"name":"name","type":["null","string"]}]}},'
+    '{"name":"locale","type":"string"},'
+    '{"name":"data","type":{"type":"map","values":"string"}},'
+    '{"name":"tenant","type":"string"},'
+    '{"name":"not_before","type":["null","long"]},'
+    '{"name":"expires_at","type":["null","long"]},'
+    '{"name":"idempotency_key","type":["null","string"]}]}'
+)
+
+
+def rabin(data: bytes) -> bytes:
+    """CRC-64-AVRO as the specification writes it down, in wire order."""
+    empty = 0xC15D213AA4D7A795
+    fingerprint = empty
+    for byte in data:
+        fingerprint ^= byte
+        for _ in range(8):
+            fingerprint = (fingerprint >> 1) ^ (empty if fingerprint & 1 else 0)
+    return fingerprint.to_bytes(8, "little")
+
+
+def compatible(reader: str, writer: str) -> bool:
+    """Ask Apache Avro whether the reader can read everything that the writer writes."""
+    checker = ReaderWriterCompatibilityChecker()
+    result = checker.get_compatibility(avro.schema.parse(reader), avro.schema.parse(writer))
+    return bool(result.compatibility is SchemaCompatibilityType.compatible)
+
+
+def changed(**change: object) -> str:
+    """The current schema with one more field."""
+    schema = json.loads(current_schema().text)
+    schema["fields"].append({"name": "campaign", "type": "string", **change})
+    return json.dumps(schema)
+
+
+def test_each_released_fingerprint_is_pinned() -> None:
+    """A released schema's fingerprint is the one it was released with, and none went missing."""
+    found = {schema.version: schema.fingerprint.hex() for schema in released_schemas()}
+
+    assert found == PINNED
+
+
+def test_the_fingerprint_is_the_specification_s() -> None:
+    """The fingerprint agrees with the specification's own algorithm over the canonical form."""
+    assert released_schemas()[0].fingerprint == rabin(FORM_1.encode())
+
+
+def test_the_current_fingerprint_is_the_newest_schema_s() -> None:
+    """What `encode` announces is the newest released version."""
+    assert current_schema().fingerprint == CURRENT_FINGERPRINT
+
+
+def test_every_schema_file_is_a_released_version() -> None:
+    """No file lies beside the archive that it does not see."""
+    directory = Path(__file__).parents[3] / "schemas" / "avro"
+
+    assert sorted(entry.name for entry in directory.iterdir()) == [
+        f"signup_event.v{schema.version}.avsc" for schema in released_schemas()
+    ]
+
+
+@pytest.mark.parametrize(
+    "reader", released_schemas(), ids=lambda schema: f"reader-v{schema.version}"
+)
+@pytest.mark.parametrize(
+    "writer", released_schemas(), ids=lambda schema: f"writer-v{schema.version}"
+)
+def test_every_version_reads_every_version(reader: ReleasedSchema, writer: ReleasedSchema) -> None:
+    """Compatibility holds backward and forward among all released versions."""
+    assert compatible(reader.text, writer.text)
+
+
+def test_a_new_field_with_a_default_is_compatible_both_ways() -> None:
+    """The way to add a field: old readers skip it, new readers have its default."""
+    text = changed(default="")
+
+    assert compatible(text, current_schema().text)
+    assert compatible(current_schema().text, text)
+
+
+def test_a_new_field_without_a_default_is_caught() -> None:
+    """The check does fail: a new reader cannot read what lacks a field without a default."""
+    assert not compatible(changed(), current_schema().text)
+
+
+def test_a_changed_type_is_caught_both_ways() -> None:
+    """The check does fail: a field whose type changes is read by neither side."""
+    text = current_schema().text.replace('"values": "string"', '"values": "long"')
+
+    pairs = itertools.permutations((text, current_schema().text))
+    assert [compatible(*pair) for pair in pairs] == [False, False]
+
+
+def test_every_field_is_documented() -> None:
+    """Whoever reads the registry learns what each field means."""
+    schema = json.loads(current_schema().text)
+    recipient = next(field for field in schema["fields"] if field["name"] == "recipient")
+
+    fields = schema["fields"] + recipient["type"]["fields"]
+    assert [field["name"] for field in fields if not field.get("doc")] == []
