@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from console.stack.catcher.threaded import CatcherThread
 from console.stack.kafka import (
     KafkaBroker,
     Kind,
@@ -103,6 +104,13 @@ def topics(broker: BrokerAddress, prefix: str) -> TopicsFactory:
         return topology
 
     return create
+
+
+@pytest.fixture
+def catcher() -> Iterator[CatcherThread]:
+    """A mail catcher of this test's own on a free port; `catcher.store` has the mails."""
+    with CatcherThread() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
