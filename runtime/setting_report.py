@@ -38,3 +38,12 @@ def _shown(name: str, settings: Settings) -> str:
         case tuple():
             return ",".join(value)
     return masked_url(str(value)) if name in SECRET_FIELDS else str(value)
+
+
+def explain() -> list[str]:
+    """Return for each setting its name, what it is for, and which values are allowed."""
+    fields = ((name, Settings.model_fields[name]) for name in FIELDS)
+    return [
+        f"{env_name(name)}\n  {field.description}\n  Allowed: {field.title}."
+        for name, field in fields
+    ]
