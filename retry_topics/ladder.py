@@ -17,7 +17,7 @@ def ladder(now: int, due_at: int, tiers: Sequence[Tier]) -> Tier:
 
 
 def stay_ends(entered_at: int, due_at: int, tier: Tier) -> int:
-    """Return when a record leaves the tier: when it is due, or at the latest after the tier's delay.
+    """Return when a record leaves the tier: when due, or at the latest after the tier's delay.
 
     The bound protects a partition from a due time that is far away or wrong: whoever stays that
     long and is still not due goes through the ladder again (see `ladder`).

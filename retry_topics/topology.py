@@ -2,7 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
+
+from runtime.settings import Settings
 
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"([1-9]\d{0,8})(ms|s|m|h|d)")
@@ -39,7 +42,7 @@ def parse_tiers(text: str) -> tuple[Tier, ...]:
     tiers = tuple(Tier(label, parse_duration(label)) for label in labels)
     if not tiers:
         raise ValueError("at least one tier is needed, for example 1m,10m,1h")
-    if any(a.delay_ms >= b.delay_ms for a, b in zip(tiers, tiers[1:], strict=False)):
+    if any(shorter.delay_ms >= longer.delay_ms for shorter, longer in pairwise(tiers)):
         raise ValueError(f"the tiers {text!r} must ascend, for example 1m,10m,1h")
     return tiers
 
@@ -100,3 +103,10 @@ class Topology:
     def tier_of(self, topic: str) -> Tier | None:
         """Return the tier whose topic this is, None for any other topic."""
         return next((tier for tier in self.tiers if self.retry(tier) == topic), None)
+
+
+def topology_of(settings: Settings) -> Topology:
+    """Return the topology that the settings describe."""
+    return Topology(
+        settings.topic_prefix, parse_tiers(",".join(settings.tiers)), settings.partitions
+    )

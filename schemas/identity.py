@@ -1,7 +1,6 @@
 """Who a mail belongs to and what it is called: lane keys, event ids and public mail ids."""
 
 import base64
-import binascii
 import hashlib
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -47,6 +46,6 @@ def parse_mail_id(text: str) -> tuple[UUID, bytes]:
         raise ValueError(f"a mail id has {_MAIL_ID_LENGTH} characters, not {len(text)}")
     try:
         raw = base64.b32decode(text, casefold=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ValueError("a mail id is made of the letters a-z and the digits 2-7") from error
     return UUID(bytes=raw[:16]), raw[16:]

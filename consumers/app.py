@@ -1,0 +1,172 @@
+"""The composition root of a worker process: builds the graph from settings, starts it, ends it."""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from consumers.delivery.compose import Composer
+from consumers.delivery.endpoint import RelayEndpoint
+from consumers.delivery.mime import Sender
+from consumers.delivery.protocol import Delivery
+from consumers.delivery.render import Renderer
+from consumers.delivery.smtp import SmtpDelivery
+from consumers.mailer.committer import Committer, CommitterParts, Ownership
+from consumers.mailer.engine import Engine
+from consumers.mailer.gate import OutageGate
+from consumers.mailer.job import Report
+from consumers.mailer.lanes import Lanes
+from consumers.mailer.poller import Poller, PollerParts
+from consumers.mailer.processor import Processor, ProcessorParts
+from consumers.mailer.slots import Slot
+from consumers.mailer.telemetry import Telemetry
+from retry_topics.policy import RetryPolicy
+from retry_topics.topology import Topology
+from runtime.clock import Clock, Deadline
+from runtime.kafka.client import client_properties
+from runtime.kafka.consumer import GroupConsumer, RebalanceListener, consumer_properties
+from runtime.kafka.groups import GroupReader
+from runtime.kafka.transactions import CommitStep, TransactionalProducer, transaction_properties
+from runtime.logs import get_logger
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+from schemas.catalogue import Catalogue
+from schemas.codec import EventCodec
+
+_log = get_logger("worker")
+
+#: How long a worker waits for the brokers when it starts, in seconds.
+_START_SECONDS: Final = 30.0
+#: How long the last transactions may take after the poll thread has drained, in seconds.
+_CLOSE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What a worker is built from, beside its settings."""
+
+    topology: Topology
+    catalogue: Catalogue
+    codec: EventCodec
+    metrics: Metrics
+    clock: Clock
+    slot: Slot
+    checkpoint: Callable[[CommitStep], None]
+
+
+class Worker:
+    """One worker process' parts: a loop with the engine, the poll thread, the committer."""
+
+    def __init__(self, settings: Settings, parts: WorkerParts) -> None:
+        """Build the graph on the running loop."""
+        self._settings = settings
+        self._clock = parts.clock
+        self._loop = asyncio.get_running_loop()
+        name = f"{settings.instance_id}-{parts.slot.number}"
+        telemetry = Telemetry(parts.metrics, parts.topology)
+        reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        relay_gate = OutageGate(parts.clock, telemetry.relay)
+        registry_gate = OutageGate(parts.clock, telemetry.registry)
+        self._delivery: Delivery = SmtpDelivery(
+            RelayEndpoint.parse(settings.smtp_url.get_secret_value()),
+            settings.smtp_connections,
+            parts.clock,
+        )
+        processor = Processor(
+            ProcessorParts(
+                codec=parts.codec,
+                composer=Composer(Renderer(parts.catalogue), Sender.parse(settings.mail_from)),
+                delivery=self._delivery,
+                relay_gate=relay_gate,
+                registry_gate=registry_gate,
+                policy=RetryPolicy(parts.topology.tiers),
+                topology=parts.topology,
+                telemetry=telemetry,
+                clock=parts.clock,
+                worker=name,
+            )
+        )
+        ownership = Ownership()
+        self._committer = Committer(_committer_parts(settings, parts, name, telemetry), ownership)
+        self._poller = Poller(
+            PollerParts(
+                make_consumer=_consumer_maker(settings, parts.topology),
+                topics=parts.topology.consumed,
+                lanes=Lanes(parts.topology, most_pending=4 * settings.max_in_flight),
+                engine=Engine(self._loop, processor.process, reports, self._fail),
+                reports=reports,
+                committer=self._committer,
+                ownership=ownership,
+                outage=lambda: relay_gate.outage or registry_gate.outage,
+                telemetry=telemetry,
+                clock=parts.clock,
+                max_in_flight=settings.max_in_flight,
+                drain_seconds=settings.drain_seconds,
+            )
+        )
+        self._ended = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._poll, name="poller", daemon=True)
+
+    async def run(self, stopped: Callable[[], Awaitable[None]]) -> None:
+        """Work until `stopped` returns, then drain inside the settings' deadline.
+
+        Raises:
+            KafkaFault, PollerFailed: the worker cannot go on; what it had in hand stays in Kafka.
+        """
+        await asyncio.to_thread(self._committer.start, Deadline(self._clock, _START_SECONDS))
+        self._thread.start()
+        stopping = asyncio.ensure_future(stopped())
+        ended = asyncio.ensure_future(self._ended.wait())
+        await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        self._poller.stop()
+        await ended
+        if not await asyncio.to_thread(self._committer.close, _CLOSE_SECONDS):
+            _log.warning("worker.uncommitted", hint="mails that were just sent may be sent again")
+        await self._delivery.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _poll(self) -> None:
+        try:
+            self._poller.run()
+        except Exception as error:  # noqa: BLE001 - a thread's boundary: `run` raises it again
+            self._fail(error)
+        self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop the worker for a fault that it cannot work with; the first one counts."""
+        self._failure = self._failure or error
+        self._poller.stop()
+
+
+def _committer_parts(
+    settings: Settings, parts: WorkerParts, name: str, telemetry: Telemetry
+) -> CommitterParts:
+    properties = client_properties(settings, role="committer")
+    group = GroupReader(client_properties(settings, role="committer"), parts.topology.group)
+
+    def make_producer(turn: int) -> TransactionalProducer:
+        identity = f"{parts.topology.prefix}.{name}.{turn}"
+        return TransactionalProducer(transaction_properties(properties, identity), parts.checkpoint)
+
+    return CommitterParts(
+        make_producer=make_producer,
+        committed_offsets=group.committed,
+        observe=telemetry.committed,
+        clock=parts.clock,
+        pause=time.sleep,
+    )
+
+
+def _consumer_maker(
+    settings: Settings, topology: Topology
+) -> Callable[[RebalanceListener], GroupConsumer]:
+    properties = consumer_properties(
+        client_properties(settings, role="worker"), topology.group, settings.kafka_group_protocol
+    )
+    return lambda listener: GroupConsumer(properties, listener)

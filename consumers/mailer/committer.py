@@ -1,0 +1,237 @@
+"""The group commit: whatever is finished becomes durable in one Kafka transaction after another.
+
+A thread takes all there is, commits it, and takes again; it never waits to fill a batch. Two
+producers take turns, so that one transaction's markers are written while the next one begins.
+Transactions never overlap: a later one's offsets could otherwise be undone by an earlier one.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from consumers.mailer.completion import Completion
+from runtime.clock import Clock, Deadline
+from runtime.kafka.consumer import GroupMetadata
+from runtime.kafka.records import OutRecord, Partition
+from runtime.kafka.transactions import TransactionAborted, TransactionInDoubt
+from runtime.logs import get_logger
+
+_log = get_logger("committer")
+
+#: Pause before an aborted transaction is repeated: its cause is mostly a rebalance under way.
+_ABORT_PAUSE_SECONDS: Final = 0.05
+#: How long one transaction may be tried before its producer is replaced, in seconds.
+TRANSACTION_SECONDS: Final = 60.0
+
+
+class Producer(Protocol):
+    """What the committer needs of a transactional producer."""
+
+    def initialise(self, deadline: Deadline) -> None: ...
+
+    def commit(
+        self,
+        records: list[OutRecord],
+        offsets: Mapping[Partition, int],
+        metadata: GroupMetadata,
+        deadline: Deadline,
+    ) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Batch:
+    """The finished prefix of one partition in one assignment: everything up to `next_offset`."""
+
+    source: Partition
+    epoch: int
+    next_offset: int
+    completions: list[Completion] = field(default_factory=list)
+
+
+class Ownership:
+    """Which assignment of each partition may still commit. Written by the poll thread only.
+
+    Holds the newest group metadata too: a transaction is fenced by what was current at its start.
+    """
+
+    def __init__(self) -> None:
+        self._epochs: dict[Partition, int] = {}
+        self._next = 0
+        self.metadata: GroupMetadata | None = None
+
+    def acquire(self, source: Partition) -> int:
+        """Begin an assignment and return its epoch."""
+        self._next += 1
+        self._epochs[source] = self._next
+        return self._next
+
+    def release(self, source: Partition) -> None:
+        """End an assignment: nothing of it will be committed from here on."""
+        self._epochs.pop(source, None)
+
+    def holds(self, source: Partition, epoch: int) -> bool:
+        """Tell whether that assignment is still ours."""
+        return self._epochs.get(source) == epoch
+
+
+class Barrier:
+    """A place in the committer's queue; passed once everything before it is settled."""
+
+    def __init__(self) -> None:
+        self._passed = threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is passed; False if it is not within `seconds`."""
+        return self._passed.wait(seconds)
+
+    def pass_(self) -> None:
+        """Let the one who waits go on."""
+        self._passed.set()
+
+
+CommitObserver = Callable[[list[Batch], float, bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitterParts:
+    """What a committer works with.
+
+    `make_producer(turn)` makes the producer of turn 0 or 1. `committed_offsets` reads the group's
+    committed offsets from the broker. `observe` is told of every transaction: its batches, how long
+    it took in seconds, and whether it counted.
+    """
+
+    make_producer: Callable[[int], Producer]
+    committed_offsets: Callable[[Iterable[Partition]], Mapping[Partition, int]]
+    observe: CommitObserver
+    clock: Clock
+    pause: Callable[[float], object]
+
+
+class Committer:
+    """Owns the transactional producers and the thread that uses them."""
+
+    def __init__(self, parts: CommitterParts, ownership: Ownership) -> None:
+        self._parts = parts
+        self._ownership = ownership
+        self._inbox: queue.SimpleQueue[Batch | Barrier | None] = queue.SimpleQueue()
+        self._producers: list[Producer] = []
+        self._turn = 0
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self.failure: BaseException | None = None
+
+    def start(self, deadline: Deadline) -> None:
+        """Make the producers ready, then begin to commit.
+
+        Raises:
+            KafkaFault: the broker did not answer before the deadline.
+        """
+        for turn in (0, 1):
+            self._producers.append(self._fresh(turn, deadline))
+        self._thread.start()
+
+    def submit(self, batch: Batch) -> None:
+        """Hand over a finished prefix; it will be committed with whatever else is there."""
+        self._inbox.put(batch)
+
+    def barrier(self) -> Barrier:
+        """Return a barrier behind everything that was submitted so far."""
+        barrier = Barrier()
+        self._inbox.put(barrier)
+        return barrier
+
+    def close(self, seconds: float) -> bool:
+        """Commit what was submitted and stop; False if that was not done within `seconds`."""
+        self._inbox.put(None)
+        self._thread.join(seconds)
+        done = not self._thread.is_alive()
+        if done:
+            for producer in self._producers:
+                producer.close()
+        return done
+
+    def _run(self) -> None:
+        try:
+            while self._commit_what_there_is():
+                pass
+        except Exception as error:  # noqa: BLE001 - a thread's boundary: the poll thread reports it
+            self.failure = error
+            _log.exception("commit.failed")
+
+    def _commit_what_there_is(self) -> bool:
+        batches: list[Batch] = []
+        barriers: list[Barrier] = []
+        go_on = True
+        item = self._inbox.get()
+        while True:
+            if item is None:
+                go_on = False
+            elif isinstance(item, Batch):
+                batches.append(item)
+            else:
+                barriers.append(item)
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
+                break
+        self._commit(batches)
+        for barrier in barriers:
+            barrier.pass_()
+        return go_on
+
+    def _commit(self, batches: list[Batch]) -> None:
+        """Commit the batches of partitions that are still ours, however often it takes."""
+        while batches := [b for b in batches if self._ownership.holds(b.source, b.epoch)]:
+            began = self._parts.clock.monotonic()
+            try:
+                self._transact(batches)
+            except TransactionAborted as error:
+                _log.warning("commit.aborted", reason=str(error))
+                self._observe(batches, began, counted=False)
+                self._parts.pause(_ABORT_PAUSE_SECONDS)
+            except TransactionInDoubt as error:
+                _log.warning("commit.in_doubt", reason=str(error))
+                self._observe(batches, began, counted=False)
+                batches = self._settle_doubt(batches)
+            else:
+                self._observe(batches, began, counted=True)
+                return
+
+    def _transact(self, batches: list[Batch]) -> None:
+        metadata = self._ownership.metadata
+        if metadata is None:
+            raise TransactionAborted("the group metadata is not known yet")
+        producer = self._producers[self._turn]
+        records = [
+            done.forward
+            for batch in batches
+            for done in batch.completions
+            if done.forward is not None
+        ]
+        offsets: dict[Partition, int] = {}
+        for batch in batches:
+            offsets[batch.source] = max(batch.next_offset, offsets.get(batch.source, 0))
+        producer.commit(
+            records, offsets, metadata, Deadline(self._parts.clock, TRANSACTION_SECONDS)
+        )
+        self._turn ^= 1
+
+    def _settle_doubt(self, batches: list[Batch]) -> list[Batch]:
+        """Replace the producer, which settles its transaction, and return what is still to do."""
+        self._producers[self._turn].close()
+        deadline = Deadline(self._parts.clock, TRANSACTION_SECONDS)
+        self._producers[self._turn] = self._fresh(self._turn, deadline)
+        committed = self._parts.committed_offsets({batch.source for batch in batches})
+        return [b for b in batches if committed.get(b.source, -1) < b.next_offset]
+
+    def _fresh(self, turn: int, deadline: Deadline) -> Producer:
+        producer = self._parts.make_producer(turn)
+        producer.initialise(deadline)
+        return producer
+
+    def _observe(self, batches: list[Batch], began: float, *, counted: bool) -> None:
+        self._parts.observe(batches, self._parts.clock.monotonic() - began, counted)

@@ -1,0 +1,126 @@
+"""The partitions that are ours in this assignment, and what is to do for each of them.
+
+Owned by the poll thread. A lane is a partition number; its partitions are the ones of the main
+topic and of every tier with that number.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from consumers.mailer.completion import Completion
+from consumers.mailer.feed import Feed
+from consumers.mailer.job import Job
+from consumers.mailer.offsets import OffsetTracker
+from retry_topics.headers import read_journey
+from retry_topics.ladder import stay_ends
+from retry_topics.topology import Tier, Topology
+from runtime.kafka.records import Partition, Record
+
+#: Records of one partition in memory that pause it, and that resume it.
+FEED_HIGH: Final = 1_000
+FEED_LOW: Final = 200
+#: Records that one partition may begin before the next partition has its turn.
+_QUOTA: Final = 16
+
+
+def wake_time(record: Record, tier: Tier | None) -> int:
+    """Return when a record may be taken up, milliseconds since the epoch; 0 is at once.
+
+    A tier's record without a readable due time stays for the tier's whole delay.
+    """
+    if tier is None:
+        return 0
+    full_stay = record.timestamp_ms + tier.delay_ms
+    due_at = read_journey(record.headers).due_at
+    return full_stay if due_at is None else stay_ends(record.timestamp_ms, due_at, tier)
+
+
+@dataclass(slots=True)
+class Assigned:
+    """One partition of one assignment."""
+
+    source: Partition
+    epoch: int
+    tier: Tier | None
+    feed: Feed = field(default_factory=lambda: Feed(FEED_HIGH, FEED_LOW))
+    tracker: OffsetTracker[Completion] = field(default_factory=OffsetTracker)
+
+
+class Lanes:
+    """The assignment's partitions: takes records in, says which begin next."""
+
+    def __init__(self, topology: Topology, most_pending: int) -> None:
+        """`most_pending` bounds the records of one partition that began and are not committed."""
+        self._topology = topology
+        self._most_pending = most_pending
+        self._assigned: dict[Partition, Assigned] = {}
+
+    def __iter__(self) -> Iterator[Assigned]:
+        return iter(self._assigned.values())
+
+    def add(self, source: Partition, epoch: int) -> None:
+        """Begin with a partition that was assigned."""
+        tier = self._topology.tier_of(source.topic)
+        self._assigned[source] = Assigned(source, epoch, tier)
+
+    def remove(self, sources: Iterable[Partition]) -> None:
+        """Forget partitions that are not ours any more."""
+        for source in sources:
+            self._assigned.pop(source, None)
+
+    def of(self, source: Partition, epoch: int) -> Assigned | None:
+        """Return the partition if it is still in that assignment."""
+        assigned = self._assigned.get(source)
+        return assigned if assigned is not None and assigned.epoch == epoch else None
+
+    def current(self, source: Partition) -> Assigned | None:
+        """Return the partition if it is ours."""
+        return self._assigned.get(source)
+
+    @property
+    def numbers(self) -> int:
+        """How many lanes are ours."""
+        return len({source.number for source in self._assigned})
+
+    def push(self, records: Iterable[Record]) -> None:
+        """Take in what was read; records of partitions that are not ours are left alone."""
+        for record in records:
+            assigned = self._assigned.get(record.source)
+            if assigned is not None:
+                assigned.feed.push(record, wake_time(record, assigned.tier))
+
+    def begin(self, credits_: int, now: int) -> list[tuple[Job, int]]:
+        """Begin up to `credits_` records whose time has come; with each, when that was.
+
+        Partitions take turns, waiting records of the tiers first: they are older.
+        """
+        begun: list[tuple[Job, int]] = []
+        order = sorted(self._assigned.values(), key=lambda assigned: assigned.tier is None)
+        progress = True
+        while progress and len(begun) < credits_:
+            progress = False
+            for assigned in order:
+                quota = min(
+                    _QUOTA,
+                    credits_ - len(begun),
+                    self._most_pending - assigned.tracker.pending,
+                )
+                for _ in range(quota):
+                    wake = assigned.feed.next_wake()
+                    record = assigned.feed.pop_due(now)
+                    if record is None or wake is None:
+                        break
+                    assigned.tracker.start(record.offset)
+                    begun.append((Job(record, assigned.source, assigned.epoch), wake))
+                    progress = True
+        return begun
+
+    def next_wake(self) -> int | None:
+        """Return when the next waiting record may begin, None when nothing waits."""
+        wakes = [wake for a in self if (wake := a.feed.next_wake()) is not None]
+        return min(wakes, default=None)
+
+    def waiting_now(self, now: int) -> int:
+        """Count the records of partitions whose head may begin."""
+        return sum(len(a.feed) for a in self if len(a.feed) and (a.feed.next_wake() or 0) <= now)

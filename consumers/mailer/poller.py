@@ -1,0 +1,253 @@
+"""The poll thread: owns the consumer, the lanes and their offsets, and hands work out and back.
+
+    poll -> lanes -> engine -> reports -> finished prefix -> committer
+
+Every turn of the loop is short, so that the group hears of us and a rebalance is answered at once.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from consumers.mailer.committer import Batch, Committer, Ownership
+from consumers.mailer.engine import Engine
+from consumers.mailer.gate import Outage
+from consumers.mailer.job import Finished, Report
+from consumers.mailer.lanes import Assigned, Lanes
+from consumers.mailer.telemetry import Telemetry
+from runtime.clock import Clock, Deadline
+from runtime.kafka.consumer import GroupMetadata, RebalanceListener
+from runtime.kafka.records import Partition, Record
+from runtime.logs import get_logger
+
+_log = get_logger("poller")
+
+_POLL_MOST: Final = 500
+_POLL_BUSY_SECONDS: Final = 0.005
+_POLL_IDLE_SECONDS: Final = 0.05
+#: With enough in memory, polling waits this long for room before it pauses partitions instead.
+_POLL_PATIENCE_SECONDS: Final = 0.5
+#: Records in memory that are enough.
+_BUFFER_ENOUGH: Final = 1_000
+_DRAIN_TURN_SECONDS: Final = 0.02
+
+
+class Consumer(Protocol):
+    """What the poll thread needs of the group's consumer."""
+
+    def subscribe(self, topics: Sequence[str]) -> None: ...
+    def poll(self, most: int, timeout: float) -> list[Record]: ...
+    def pause(self, partitions: Sequence[Partition]) -> None: ...
+    def resume(self, partitions: Sequence[Partition]) -> None: ...
+    def metadata(self) -> GroupMetadata: ...
+    def close(self) -> None: ...
+
+
+class PollerFailed(Exception):
+    """The worker cannot go on; the cause is attached."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollerParts:
+    """What the poll thread works with.
+
+    `outage` tells why nothing may begin, None while all is well. `max_in_flight` bounds the records
+    in the engine. `drain_seconds` is the budget for finishing, when lanes go and when we stop.
+    """
+
+    make_consumer: Callable[[RebalanceListener], Consumer]
+    topics: Sequence[str]
+    lanes: Lanes
+    engine: Engine
+    reports: "queue.SimpleQueue[Report]"
+    committer: Committer
+    ownership: Ownership
+    outage: Callable[[], Outage | None]
+    telemetry: Telemetry
+    clock: Clock
+    max_in_flight: int
+    drain_seconds: float
+
+
+class Poller:
+    """Runs on its own thread; `stop` may be called from any other."""
+
+    def __init__(self, parts: PollerParts) -> None:
+        self._parts = parts
+        self._consumer = parts.make_consumer(self)
+        self._running = 0
+        self._dirty: set[Partition] = set()
+        self._polled_at = parts.clock.monotonic()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the loop to finish what is in hand and to leave the group."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until `stop`, then drain inside the deadline and leave the group.
+
+        Raises:
+            KafkaFault: the consumer cannot go on.
+            PollerFailed: the committer cannot go on.
+        """
+        self._consumer.subscribe(self._parts.topics)
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            self._finish([assigned.source for assigned in self._parts.lanes])
+        finally:
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        self._collect()
+        self._begin()
+        self._regulate()
+        if self._enough_in_memory():
+            self._await_report(_POLL_BUSY_SECONDS)
+            return
+        self._polled_at = self._parts.clock.monotonic()
+        records = self._consumer.poll(_POLL_MOST, self._poll_seconds())
+        if records:
+            self._parts.telemetry.read(records)
+            self._parts.lanes.push(records)
+
+    def _begin(self) -> None:
+        parts = self._parts
+        credits_ = parts.max_in_flight - self._running
+        if credits_ <= 0 or parts.outage() is not None:
+            return
+        now = parts.clock.now_ms()
+        begun = parts.lanes.begin(credits_, now)
+        if not begun:
+            return
+        for _, wake in begun:
+            if wake:
+                parts.telemetry.taken_up(now - wake)
+        self._running += len(begun)
+        parts.telemetry.in_flight(self._running)
+        parts.engine.dispatch([job for job, _ in begun])
+
+    def _collect(self) -> None:
+        """Take in all reports, and hand what may be committed to the committer."""
+        while True:
+            try:
+                self._account(self._parts.reports.get_nowait())
+            except queue.Empty:
+                break
+        self._submit()
+
+    def _await_report(self, seconds: float) -> None:
+        try:
+            self._account(self._parts.reports.get(timeout=seconds))
+        except queue.Empty:
+            pass
+
+    def _account(self, report: Report) -> None:
+        self._running -= 1
+        job = report.job
+        assigned = self._parts.lanes.of(job.source, job.epoch)
+        if assigned is None:
+            return
+        if isinstance(report, Finished):
+            assigned.tracker.finish(job.record.offset, report.completion)
+            self._dirty.add(job.source)
+        else:
+            assigned.tracker.give_up(job.record.offset)
+
+    def _submit(self) -> None:
+        if self._parts.committer.failure is not None:
+            raise PollerFailed("the committer failed") from self._parts.committer.failure
+        if not self._dirty:
+            return
+        self._parts.ownership.metadata = self._consumer.metadata()
+        for source in self._dirty:
+            assigned = self._parts.lanes.current(source)
+            if assigned is not None and (ready := assigned.tracker.take()) is not None:
+                self._parts.committer.submit(Batch(source, assigned.epoch, *ready))
+        self._dirty.clear()
+        self._parts.telemetry.in_flight(self._running)
+
+    def _regulate(self) -> None:
+        pause, resume = [], []
+        for assigned in self._parts.lanes:
+            if assigned.feed.wants_pause():
+                assigned.feed.paused = True
+                pause.append(assigned.source)
+            elif assigned.feed.wants_resume():
+                assigned.feed.paused = False
+                resume.append(assigned.source)
+        if pause:
+            self._consumer.pause(pause)
+        if resume:
+            self._consumer.resume(resume)
+
+    def _enough_in_memory(self) -> bool:
+        """Tell whether to wait for the engine instead of reading on.
+
+        Pausing a partition throws away what the client fetched ahead, so a short jam is waited
+        out; in a long one polling goes on, and the partitions that fill up are paused.
+        """
+        parts = self._parts
+        if parts.lanes.waiting_now(parts.clock.now_ms()) < _BUFFER_ENOUGH:
+            return False
+        return parts.clock.monotonic() - self._polled_at < _POLL_PATIENCE_SECONDS
+
+    def _poll_seconds(self) -> float:
+        if self._running:
+            return _POLL_BUSY_SECONDS
+        wake = self._parts.lanes.next_wake()
+        if wake is None:
+            return _POLL_IDLE_SECONDS
+        return min(_POLL_IDLE_SECONDS, max(0.001, (wake - self._parts.clock.now_ms()) / 1000))
+
+    def assigned(self, partitions: Sequence[Partition]) -> None:
+        """Begin with partitions that are ours from here on."""
+        for source in partitions:
+            self._parts.lanes.add(source, self._parts.ownership.acquire(source))
+        self._parts.telemetry.rebalanced("assigned", self._parts.lanes.numbers)
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """Finish what is in hand of partitions that go, commit it, and forget them."""
+        if self._parts.committer.failure is None:
+            self._finish(partitions)
+        self._forget(partitions, "revoked")
+
+    def lost(self, partitions: Sequence[Partition]) -> None:
+        """Forget partitions that are somebody else's; nothing of them is committed."""
+        self._parts.engine.abandon(set(partitions))
+        self._forget(partitions, "lost")
+
+    def _forget(self, partitions: Sequence[Partition], change: str) -> None:
+        paused = [
+            source
+            for source in partitions
+            if (assigned := self._parts.lanes.current(source)) and assigned.feed.paused
+        ]
+        if paused and change == "revoked":
+            self._consumer.resume(paused)
+        for source in partitions:
+            self._parts.ownership.release(source)
+        self._parts.lanes.remove(partitions)
+        self._parts.telemetry.rebalanced(change, self._parts.lanes.numbers)
+
+    def _finish(self, partitions: Sequence[Partition]) -> None:
+        """Let running deliveries of these partitions end and commit them, inside one deadline."""
+        deadline = Deadline(self._parts.clock, self._parts.drain_seconds)
+        going = [a for s in partitions if (a := self._parts.lanes.current(s)) is not None]
+        sources = {assigned.source for assigned in going}
+        while (left := _running(going)) and not deadline.expired():
+            self._parts.engine.drain(sources)
+            self._await_report(min(_DRAIN_TURN_SECONDS, deadline.remaining()))
+        if left:
+            _log.warning("drain.unfinished", records=left)
+            self._parts.engine.abandon(sources)
+        self._collect()
+        if not self._parts.committer.barrier().wait(max(1.0, deadline.remaining())):
+            _log.warning("drain.uncommitted")
+
+
+def _running(going: Collection[Assigned]) -> int:
+    return sum(assigned.tracker.running for assigned in going)

@@ -1,0 +1,127 @@
+"""What a worker shows of itself: one method for each thing worth counting.
+
+Every method may be called from any thread.
+"""
+
+from collections.abc import Sequence
+
+from consumers.mailer.committer import Batch
+from consumers.mailer.gate import Outage
+from retry_topics.failure import Accepted, Failure, Outcome
+from retry_topics.topology import Topology
+from runtime.kafka.records import Record
+from runtime.logs import get_logger
+from runtime.metrics import Metrics
+
+_log = get_logger("mailer")
+
+
+class Telemetry:
+    """Owns nothing but the handles of its metrics."""
+
+    def __init__(self, metrics: Metrics, topology: Topology) -> None:
+        self._metrics = metrics
+        self._topology = topology
+        self._read = {
+            kind: metrics.counter("mailcascade_records_read_total", topic_kind=kind)
+            for kind in ("main", "retry")
+        }
+        self._accepted = metrics.counter(
+            "mailcascade_outcomes_total", outcome="accepted", scope="", kind="", phase=""
+        )
+        self._delivery = metrics.histogram("mailcascade_delivery_seconds")
+        self._end_to_end = metrics.histogram("mailcascade_end_to_end_seconds")
+        self._overshoot = metrics.histogram("mailcascade_due_overshoot_seconds")
+        self._in_flight = metrics.gauge("mailcascade_deliveries_in_flight")
+        self._commit_seconds = metrics.histogram("mailcascade_commit_seconds")
+        self._commit_records = metrics.histogram("mailcascade_commit_records")
+        self._outage = metrics.gauge("mailcascade_outage_open")
+        self._lanes = metrics.gauge("mailcascade_lanes_owned")
+
+    def read(self, records: Sequence[Record]) -> None:
+        """Count records as they come from Kafka."""
+        main = sum(record.topic == self._topology.main for record in records)
+        self._read["main"].inc(main)
+        self._read["retry"].inc(len(records) - main)
+
+    def taken_up(self, overshoot_ms: int) -> None:
+        """Count a waiting record that begins this long after it was due."""
+        self._overshoot.observe(max(0, overshoot_ms) / 1000)
+
+    def in_flight(self, number: int) -> None:
+        """Show how many records are in the engine's hands."""
+        self._in_flight.set(number)
+
+    def attempted(self, outcome: Outcome, seconds: float) -> None:
+        """Count what came of handing one mail to the relay."""
+        self._delivery.observe(seconds)
+        if isinstance(outcome, Accepted):
+            self._accepted.inc()
+            return
+        scope, kind, phase = "message", "ambiguous", "dot"
+        if isinstance(outcome, Failure):
+            scope, kind, phase = outcome.scope, outcome.kind, outcome.phase
+        self._metrics.counter(
+            "mailcascade_outcomes_total",
+            outcome="failure" if isinstance(outcome, Failure) else "ambiguous",
+            scope=scope,
+            kind=kind,
+            phase=phase,
+        ).inc()
+
+    def accepted(self, age_ms: int) -> None:
+        """Count a mail that the relay took, this long after its event came about."""
+        self._end_to_end.observe(max(0, age_ms) / 1000)
+
+    def expired(self, template: str) -> None:
+        """Count a mail whose time was over."""
+        self._metrics.counter("mailcascade_expired_total", template=template).inc()
+
+    def committed(self, batches: Sequence[Batch], seconds: float, counted: bool) -> None:
+        """Count a transaction and, if it counted, what it carried."""
+        result = "committed" if counted else "aborted"
+        self._metrics.counter("mailcascade_commits_total", result=result).inc()
+        self._commit_seconds.observe(seconds)
+        if not counted:
+            return
+        self._commit_records.observe(sum(len(batch.completions) for batch in batches))
+        for batch in batches:
+            for done in batch.completions:
+                if done.forward is not None:
+                    self._forwarded(done.forward.topic)
+
+    def rebalanced(self, change: str, lanes: int) -> None:
+        """Count a change of the assignment, after which this many lanes are ours."""
+        self._metrics.counter("mailcascade_rebalances_total", change=change).inc()
+        self._lanes.set(lanes)
+        _log.info(f"lanes.{change}", lanes=lanes)
+
+    def relay(self, outage: Outage | None) -> None:
+        """Show that the relay went out (with the reason), or is back."""
+        self._outage.set(0 if outage is None else 1)
+        if outage is None:
+            _log.info("relay.recovered")
+            return
+        failure = outage.failure
+        _log.error(
+            "relay.outage",
+            since=outage.since,
+            scope=failure.scope,
+            kind=failure.kind,
+            phase=failure.phase,
+            code=failure.code,
+            rule=failure.rule,
+            text=failure.text,
+        )
+
+    def registry(self, outage: Outage | None) -> None:
+        """Show that the schema registry does not answer, or answers again."""
+        if outage is None:
+            _log.info("registry.recovered")
+        else:
+            _log.error("registry.outage", since=outage.since, text=outage.failure.text)
+
+    def _forwarded(self, topic: str) -> None:
+        tier = self._topology.tier_of(topic)
+        destination = tier.label if tier else "dlt"
+        self._metrics.counter("mailcascade_forwards_total", destination=destination).inc()

@@ -1,0 +1,78 @@
+"""Runs one worker process: from settings to an exit code."""
+
+from collections.abc import Callable
+
+import uvloop
+
+from consumers.app import Worker, WorkerParts
+from consumers.mailer.slots import Slot
+from retry_topics.provisioning import verify
+from retry_topics.topology import Topology, topology_of
+from runtime.clock import SystemClock
+from runtime.kafka.admin import TopicAdmin
+from runtime.kafka.client import client_properties
+from runtime.kafka.transactions import CommitStep
+from runtime.lifecycle import StopSignal
+from runtime.logs import get_logger
+from runtime.metric_catalogue import WORKER_METRICS
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
+from schemas.codec import EventCodec
+
+_log = get_logger("worker")
+
+
+class TopicsUnfit(Exception):
+    """The topics are not as they must be. Each of `problems` says what mends it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def check_topics(settings: Settings, topology: Topology) -> None:
+    """Make sure that a worker can lose nothing for want of a topic.
+
+    Raises:
+        TopicsUnfit: a topic is missing, or the partition counts differ.
+        KafkaFault: the cluster cannot be asked.
+    """
+    problems = verify(topology, TopicAdmin(client_properties(settings, role="worker")))
+    if problems:
+        raise TopicsUnfit(problems)
+
+
+def run_worker(
+    settings: Settings, checkpoint: Callable[[CommitStep], None] = lambda step: None
+) -> None:
+    """Work until SIGTERM or SIGINT, then drain and return.
+
+    Raises:
+        BrokenCatalogue, NoSlot, TopicsUnfit, KafkaFault, PollerFailed: see their messages.
+    """
+    topology = topology_of(settings)
+    catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
+    check_topics(settings, topology)
+    slot = Slot(settings.state_dir, topology.prefix)
+    parts = WorkerParts(
+        topology=topology,
+        catalogue=catalogue,
+        codec=EventCodec(None),
+        metrics=Metrics(WORKER_METRICS),
+        clock=SystemClock(),
+        slot=slot,
+        checkpoint=checkpoint,
+    )
+    try:
+        uvloop.run(_work(settings, parts))
+    finally:
+        slot.release()
+
+
+async def _work(settings: Settings, parts: WorkerParts) -> None:
+    worker = Worker(settings, parts)
+    async with StopSignal() as stop:
+        _log.info("worker.started", slot=parts.slot.number, topics=parts.topology.consumed)
+        await worker.run(stop.wait)
+    _log.info("worker.stopped", reason=stop.reason)

@@ -1,0 +1,188 @@
+"""The group's consumer: one thread owns it, calls everything on it and gets its callbacks.
+
+Commits are not its business: the offsets travel in the producer's transactions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from runtime.kafka.client import Properties, client_logger
+from runtime.kafka.errors import KafkaFault
+from runtime.kafka.records import Partition, Record
+from runtime.logs import get_logger
+
+_log = get_logger("kafka.consumer")
+
+#: Records that the client fetches ahead, in kilobytes for all partitions together.
+_PREFETCH_KB: Final = 16_384
+
+
+class ConsumerFailed(KafkaFault):
+    """The consumer cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMetadata:
+    """The group's identity of this member at one moment; opaque, for a transaction to be fenced."""
+
+    opaque: object
+
+
+class RebalanceListener(Protocol):
+    """Told of every change of the assignment, on the thread that polls, before poll returns."""
+
+    def assigned(self, partitions: Sequence[Partition]) -> None:
+        """These partitions are ours from here on; none of them is paused."""
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """These partitions go when this returns; what is finished may still be committed."""
+
+    def lost(self, partitions: Sequence[Partition]) -> None:
+        """These partitions are somebody else's already; nothing of them may be committed."""
+
+
+def consumer_properties(base: Properties, group: str, protocol: str) -> Properties:
+    """Return the properties of a worker's consumer on top of the client's.
+
+    `protocol` is `consumer` (KIP-848, the broker assigns) or `classic`; both assign by range, which
+    gives one member the same partition number of every topic.
+    """
+    own: Properties = {
+        "group.id": group,
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        "queued.max.messages.kbytes": _PREFETCH_KB,
+        "fetch.queue.backoff.ms": 20,
+    }
+    if protocol == "classic":
+        own |= {
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": 10_000,
+            "heartbeat.interval.ms": 1_000,
+        }
+    else:
+        own["group.remote.assignor"] = "range"
+    return own | dict(base) | {"group.id": group, "group.protocol": protocol}
+
+
+class GroupConsumer:
+    """A member of the consumer group."""
+
+    def __init__(self, properties: Properties, listener: RebalanceListener) -> None:
+        """Create the consumer from `consumer_properties`."""
+        self._consumer = Consumer(dict(properties), logger=client_logger())
+        self._eager = properties["group.protocol"] == "classic"
+        self._listener = listener
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Join the group for these topics; partitions arrive during `poll`."""
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def poll(self, most: int, timeout: float) -> list[Record]:
+        """Return up to `most` records, waiting at most `timeout` seconds for the first one.
+
+        Raises:
+            ConsumerFailed: the client reported an error that does not heal by itself.
+        """
+        first = self._consumer.poll(timeout)
+        if first is None:
+            return []
+        messages = [first]
+        if most > 1:
+            messages += self._consumer.consume(most - 1, 0)
+        return [record for record in map(_record, messages) if record is not None]
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Stop fetching these partitions; polling must go on."""
+        self._consumer.pause(_topic_partitions(partitions))
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        """Fetch these partitions again, from the record after the last one that was returned."""
+        self._consumer.resume(_topic_partitions(partitions))
+
+    def metadata(self) -> GroupMetadata:
+        """Return what a transaction needs to commit this member's offsets."""
+        return GroupMetadata(self._consumer.consumer_group_metadata())
+
+    def close(self) -> None:
+        """Leave the group; `revoked` is called for what is still assigned."""
+        self._consumer.close()
+
+    def _on_assign(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        if self._eager:
+            self._consumer.assign(parts)
+        else:
+            self._consumer.incremental_assign(parts)
+        # The client keeps a partition's pause over a reassignment; it must not outlive our feed.
+        self._consumer.resume(parts)
+        self._listener.assigned(_partitions(parts))
+
+    def _on_revoke(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        self._listener.revoked(_partitions(parts))
+
+    def _on_lost(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        self._listener.lost(_partitions(parts))
+
+
+def _record(message: Message) -> Record | None:
+    error = message.error()
+    if error is not None:
+        _raise_or_log(error)
+        return None
+    return record_of(message)
+
+
+def record_of(message: Message) -> Record:
+    """Translate a message without error."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise ConsumerFailed("the client returned a message without a position")
+    kind, timestamp = message.timestamp()
+    raw = message.headers() or ()
+    pairs = raw.items() if isinstance(raw, dict) else raw
+    headers = tuple(
+        (name, value.encode() if isinstance(value, str) else value) for name, value in pairs
+    )
+    return Record(
+        topic,
+        partition,
+        offset,
+        timestamp if kind else 0,
+        _raw(message.key()),
+        _raw(message.value()),
+        headers,
+    )
+
+
+def _raw(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) else None
+
+
+def _raise_or_log(error: KafkaError) -> None:
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise ConsumerFailed(
+            f"{error.str()}: create the topics with `mailcascade topics apply`"
+        ) from KafkaException(error)
+    if error.fatal():
+        raise ConsumerFailed(error.str()) from KafkaException(error)
+    _log.warning("kafka.consumer_error", error=error.str(), code=error.name())
+
+
+def _topic_partitions(partitions: Sequence[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for topic, number in partitions]
+
+
+def _partitions(parts: Sequence[TopicPartition]) -> list[Partition]:
+    return [Partition(part.topic, part.partition) for part in parts]

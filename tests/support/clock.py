@@ -1,0 +1,22 @@
+"""A clock that moves only when a test says so."""
+
+
+class ManualClock:
+    """Both of its clocks stand at `now_ms` until they are moved."""
+
+    def __init__(self, now_ms: int = 1_800_000_000_000) -> None:
+        self._now_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return self._now_ms / 1000
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now_ms += round(seconds * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        """Pass for `asyncio.sleep`: the time is over at once."""
+        self.advance(seconds)

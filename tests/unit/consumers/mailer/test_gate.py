@@ -1,0 +1,149 @@
+"""The outage gate: everybody waits, one probe asks, nobody is lost."""
+
+import asyncio
+
+import pytest
+
+from consumers.mailer.gate import Answered, Aside, Out, Outage, OutageGate, Pass
+from retry_topics.failure import Failure, FailureClass, Phase, Scope
+from tests.support.clock import ManualClock
+
+
+def down(text: str = "refused") -> Failure:
+    return Failure(Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, text, "test")
+
+
+class Relay:
+    """Is out for a number of tries, then answers; counts how many ask at once."""
+
+    def __init__(self, out_for: int) -> None:
+        self.out_for = out_for
+        self.tries = 0
+        self.asking = 0
+        self.most_asking = 0
+
+    async def ask(self) -> Pass[str]:
+        self.tries += 1
+        self.asking += 1
+        self.most_asking = max(self.most_asking, self.asking)
+        await asyncio.sleep(0)
+        self.asking -= 1
+        if self.tries <= self.out_for:
+            return Out(down())
+        return Answered("sent")
+
+
+def gate_with(clock: ManualClock) -> tuple[OutageGate, list[Outage | None]]:
+    changes: list[Outage | None] = []
+    return OutageGate(clock, changes.append, sleep=clock.sleep), changes
+
+
+async def test_while_the_other_side_works_all_go_through_at_once() -> None:
+    """A closed gate holds nobody."""
+    gate, changes = gate_with(ManualClock())
+    relay = Relay(out_for=0)
+    answers = await asyncio.gather(*(gate.through(relay.ask) for _ in range(5)))
+    assert answers == ["sent"] * 5
+    assert relay.most_asking == 5
+    assert changes == []
+
+
+async def test_everybody_gets_through_after_an_outage() -> None:
+    """An outage delays; it fails nobody, and begins and ends once."""
+    gate, changes = gate_with(ManualClock())
+    relay = Relay(out_for=9)
+    answers = await asyncio.gather(*(gate.through(relay.ask) for _ in range(5)))
+    assert answers == ["sent"] * 5
+    assert [change is None for change in changes] == [False, True]
+
+
+async def test_one_probe_at_a_time_asks_while_the_gate_is_open() -> None:
+    """Ten waiting mails do not mean ten connections to a relay that is down."""
+    gate, _ = gate_with(ManualClock())
+    relay = Relay(out_for=8)
+    waiting = [asyncio.ensure_future(gate.through(relay.ask)) for _ in range(4)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert gate.outage is not None
+    relay.most_asking = 0
+    waiting += [asyncio.ensure_future(gate.through(relay.ask)) for _ in range(10)]
+    await waiting[0]
+    assert relay.most_asking == 1
+    await asyncio.gather(*waiting)
+
+
+async def test_the_first_probe_after_ten_minutes_comes_within_the_back_offs_bound() -> None:
+    """However long the outage, the gate asks again at least every 31 seconds."""
+    clock = ManualClock()
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.advance(seconds)
+
+    gate = OutageGate(clock, lambda change: None, sleep=sleep)
+    began = clock.monotonic()
+
+    async def ask() -> Pass[str]:
+        if clock.monotonic() - began < 600:
+            return Out(down())
+        return Answered("sent")
+
+    assert await gate.through(ask) == "sent"
+    assert max(pauses) <= 31
+    assert clock.monotonic() - began <= 631
+
+
+async def test_a_probe_that_did_not_ask_leaves_the_gate_open() -> None:
+    """A mail whose time was over says nothing about the relay; the next one probes."""
+    gate, changes = gate_with(ManualClock())
+    first_try = True
+
+    async def ask() -> Pass[str]:
+        nonlocal first_try
+        if first_try:
+            first_try = False
+            return Out(down())
+        return Aside("expired")
+
+    assert await gate.through(ask) == "expired"
+    assert gate.outage is not None
+    assert await gate.through(Relay(out_for=0).ask) == "sent"
+    assert gate.outage is None
+    assert changes[-1] is None
+
+
+async def test_a_cancelled_probe_is_followed_by_another() -> None:
+    """A lane that goes away takes its probe along; the others still get through."""
+    clock = ManualClock()
+    stuck, asleep = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        if not asleep.is_set():
+            asleep.set()
+            await stuck.wait()
+
+    gate = OutageGate(clock, lambda change: None, sleep=sleep)
+    relay = Relay(out_for=2)
+    first = asyncio.ensure_future(gate.through(relay.ask))
+    second = asyncio.ensure_future(gate.through(relay.ask))
+    await asleep.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await second == "sent"
+
+
+async def test_another_reason_is_told_and_the_beginning_kept() -> None:
+    """Status shows the newest reason of an outage and its true beginning."""
+    clock = ManualClock()
+    gate, changes = gate_with(clock)
+    said = [Out(down("refused")), Out(down("refused")), Out(down("450 busy"))]
+
+    async def ask() -> Pass[str]:
+        return said.pop(0) if said else Answered("sent")
+
+    await gate.through(ask)
+    reasons = [change.failure.text for change in changes if change]
+    assert reasons == ["refused", "450 busy"]
+    assert len({change.since for change in changes if change}) == 1
