@@ -139,6 +139,10 @@ def masked_url(text: str) -> str:
 
 
 def _split(text: str) -> SplitResult:
-    url = urlsplit(text)
-    _ = url.port  # raises ValueError where the port is not a number that fits
+    try:
+        url = urlsplit(text)
+        _ = url.port  # raises ValueError where the port is not a number that fits
+    except ValueError:
+        # Its message repeats a part of the URL, which may be a part of a password.
+        raise ValueError("not a URL") from None
     return url
