@@ -1,0 +1,176 @@
+"""The demo: signups through the whole pipeline in a temporary place, and the balance in the end."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Final
+
+from rich.console import Console
+
+from console.stack.catch import Catch
+from console.stack.interrupts import Interrupts
+from console.stack.kafka import Kind, Rung
+from console.stack.live import LiveLine, status_line
+from console.stack.load import PER_SECOND, Posted, post_all
+from console.stack.plan import Ports, StackPlan, topology, without_settings
+from console.stack.ports import free_ports
+from console.stack.report import balance_table, complaints, dead_letters, one_mail
+from console.stack.signups import signups
+from console.stack.stack import Stack, StackFailed, Started
+from console.stack.tally import DeadMail, Tally, balance
+from console.stack.watch import Counts, Watch
+from console.stack.workplace import Workplace
+from retry_topics.headers import read_journey
+from runtime.clock import Clock, Deadline, SystemClock
+from runtime.kafka.records import Record
+from runtime.settings import Settings
+from schemas.codec import EventCodec
+from schemas.errors import Undecodable
+
+TIERS: Final = "2s,4s,8s"
+_PARTITIONS: Final = 8
+#: The longest way is all tiers, 14 s; a slow machine may take several times as long.
+_SETTLE_SECONDS: Final = 75.0
+_LOOK_SECONDS: Final = 0.3
+
+
+class Demo:
+    """One run of the demo on a running stack."""
+
+    def __init__(self, stack: Stack, console: Console, clock: Clock) -> None:
+        self._stack = stack
+        self._console = console
+        self._clock = clock
+        self._watch = Watch(stack.properties, stack.plan.topology, from_now=False)
+        self._catch = Catch(stack.plan.page_url)
+        self._posted: list[Posted] = []
+
+    def run(self, count: int) -> Tally:
+        """Post, wait until all is settled, stop the workers, and print what became of it."""
+        began = self._clock.monotonic()
+        self._console.print(f"\nPosting {count} signups, {PER_SECOND:.0f} a second ...")
+        try:
+            with LiveLine(self._console, self._clock) as line:
+                asyncio.run(self._post(count, line))
+                self._settle(line)
+            self._console.print(f"Settled after {self._clock.monotonic() - began:.0f} s.\n")
+            self._stack.stop_workers()
+            return self._report()
+        finally:
+            self._catch.close()
+
+    async def _post(self, count: int, line: LiveLine) -> None:
+        posting = asyncio.create_task(
+            post_all(self._stack.plan.api_url, signups(count), self._clock, self._posted.append)
+        )
+        while not posting.done():
+            await asyncio.to_thread(self._look, line)
+            await asyncio.wait({posting}, timeout=_LOOK_SECONDS)
+        await posting
+
+    def _settle(self, line: LiveLine) -> None:
+        deadline = Deadline(self._clock, _SETTLE_SECONDS)
+        accepted = {item.signup.address for item in self._posted if item.mail_id is not None}
+        while not deadline.expired():
+            self._look(line)
+            ended = {mail.address for mail in self._catch.mails}
+            ended.update(dead.address for dead in self._dead())
+            if accepted <= ended:
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    def _look(self, line: LiveLine) -> Counts:
+        self._stack.check()
+        counts = self._watch.look()
+        self._catch.refresh()
+        line.show(status_line(counts.accepted, len(self._catch.mails), counts.waiting, counts.dead))
+        return counts
+
+    def _dead(self) -> list[DeadMail]:
+        return [dead_mail(record) for record in self._watch.dead]
+
+    def _report(self) -> Tally:
+        counts = self._watch.look()
+        self._catch.refresh()
+        dead = self._dead()
+        tally = balance(self._posted, self._catch.mails, dead, counts.entered)
+        if self._catch.mails:
+            shown = min(self._catch.mails, key=lambda mail: mail.address)
+            self._console.print(one_mail(self._catch.mail(shown.number)), "")
+        if dead:
+            self._console.print(dead_letters(dead), "")
+        self._console.print(balance_table(tally))
+        for refused in [item for item in self._posted if item.mail_id is None][:3]:
+            self._console.print(f"{refused.signup.address}: {refused.answer}", markup=False)
+        return tally
+
+
+def run_demo(
+    count: int, workers: int, rung: Rung, settings: Settings, environ: Mapping[str, str]
+) -> int:
+    """Run the demo and return the exit code; raises what the stack raises."""
+    console = Console(highlight=False)
+    clock = SystemClock()
+    began = clock.monotonic()
+    console.print(
+        f"mailcascade demo: {count} signups through the whole pipeline, in a temporary place.\n"
+        f"The retry tiers are shortened to {TIERS}, to be watched; normally they are 1m,10m,1h.\n"
+        f"Kafka is {rung.description}.\n",
+        soft_wrap=True,
+    )
+    interrupts = Interrupts()
+    with interrupts, Workplace() as workplace:
+        plan = _plan(workplace, workers, rung, environ)
+        try:
+            with Stack(plan, settings, interrupts, lambda part: show_part(console, part)) as stack:
+                tally = Demo(stack, console, clock).run(count)
+                if rung.kind is Kind.EXTERNAL:
+                    console.print(f"Left on that Kafka: the topics {plan.topology.prefix}*")
+        except KeyboardInterrupt:
+            console.print("\nInterrupted. Everything that was started has been stopped.")
+            return 130
+        except BaseException:
+            workplace.keep()
+            console.print(f"The logs are in {plan.directory / 'logs'}")
+            raise
+        if not tally.is_clean:
+            workplace.keep()
+            found = " ".join(complaints(tally))
+            raise StackFailed(f"{found} The logs are in {plan.directory / 'logs'}")
+    took = clock.monotonic() - began
+    console.print(f"\nNothing was lost. It took {took:.0f} s; everything is stopped again.")
+    return 0
+
+
+def show_part(console: Console, part: Started) -> None:
+    """Print that a part is ready."""
+    line = f"  ready after {part.seconds:4.1f} s  {part.name:<13} {part.where}"
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def dead_mail(record: Record) -> DeadMail:
+    """Return what a record of the dead-letter topic tells."""
+    journey = read_journey(record.headers)
+    last = journey.history[-1:]
+    codes = [str(code) for attempt in last for code in (attempt.code, attempt.enhanced) if code]
+    try:
+        address = EventCodec(None).decode(record.value or b"").recipient.address
+    except Undecodable:
+        address = "(undecodable)"
+    if journey.death is None:
+        return DeadMail(address, "", "")
+    return DeadMail(address, journey.death.reason, " ".join([*codes, journey.death.text]))
+
+
+def _plan(workplace: Workplace, workers: int, rung: Rung, environ: Mapping[str, str]) -> StackPlan:
+    kafka, smtp, page, api = free_ports(4)
+    return StackPlan(
+        rung=rung,
+        directory=workplace.directory,
+        kafka_directory=workplace.directory / "kafka",
+        ports=Ports(kafka, smtp, page, api),
+        workers=workers,
+        topology=topology(f"mailcascade-demo-{uuid.uuid4().hex[:8]}", TIERS, _PARTITIONS),
+        environ=without_settings(environ),
+    )

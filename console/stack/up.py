@@ -1,0 +1,135 @@
+"""The stack on fixed ports until Ctrl-C, with its addresses and a line that tells how it is."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Never
+
+import httpx2
+from rich.console import Console
+
+from console.stack.catch import Catch
+from console.stack.demo import show_part
+from console.stack.interrupts import Interrupts
+from console.stack.kafka import Kind, Rung
+from console.stack.live import LiveLine, status_line
+from console.stack.plan import Ports, StackPlan, check_ports, topology
+from console.stack.stack import Stack
+from console.stack.watch import Watch
+from console.stack.workplace import Workplace
+from runtime.clock import Clock, SystemClock
+from runtime.kafka.errors import KafkaFault
+from runtime.settings import Settings
+
+_LOOK_SECONDS: Final = 1.0
+
+
+class WrongOption(ValueError):
+    """An option has a value that cannot be used here."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What a person may choose."""
+
+    ports: Ports
+    workers: int
+    tiers: str
+    data_dir: Path | None
+
+
+def run_up(options: UpOptions, rung: Rung, settings: Settings, environ: Mapping[str, str]) -> int:
+    """Run until a signal comes and return the exit code; raises what the stack raises."""
+    console = Console(highlight=False)
+    if options.data_dir is not None and rung.kind is not Kind.JAVA:
+        raise WrongOption(
+            f"--data-dir keeps a Kafka run by Java, and here it is {rung.description}"
+        )
+    _check_ports(options.ports, rung)
+    interrupts = Interrupts()
+    with interrupts, Workplace(options.data_dir) as workplace:
+        plan = _plan(options, workplace.directory, rung, settings, environ)
+        console.print(f"Kafka is {rung.description}.\n", soft_wrap=True)
+        try:
+            with Stack(plan, settings, interrupts, lambda part: show_part(console, part)) as stack:
+                console.print(_welcome(plan), markup=False, soft_wrap=True)
+                _look_on(stack, console, SystemClock())
+        except KeyboardInterrupt:
+            console.print("\nEverything is stopped.")
+            return 0
+        except BaseException:
+            workplace.keep()
+            console.print(f"The logs are in {plan.directory / 'logs'}")
+            raise
+
+
+def _look_on(stack: Stack, console: Console, clock: Clock) -> Never:
+    """Show the line until the signal's exception ends it."""
+    watch = Watch(stack.properties, stack.plan.topology, from_now=True)
+    catch = Catch(stack.plan.page_url)
+    try:
+        with LiveLine(console, clock) as line:
+            while True:
+                stack.check()
+                try:
+                    counts = watch.look()
+                    sent = catch.accepted()
+                except (KafkaFault, httpx2.HTTPError) as error:
+                    # Its cause is often a part that is just ending, which the next check names.
+                    line.show(f"no figures: {error}")
+                else:
+                    line.show(status_line(counts.accepted, sent, counts.waiting, counts.dead))
+                time.sleep(_LOOK_SECONDS)
+    finally:
+        catch.close()
+
+
+def _plan(
+    options: UpOptions,
+    directory: Path,
+    rung: Rung,
+    settings: Settings,
+    environ: Mapping[str, str],
+) -> StackPlan:
+    try:
+        wanted = topology(settings.topic_prefix, options.tiers, settings.partitions)
+    except ValueError as error:
+        raise WrongOption(f"--tiers: {error}") from error
+    return StackPlan(
+        rung=rung,
+        directory=directory,
+        kafka_directory=directory / "kafka",
+        ports=options.ports,
+        workers=options.workers,
+        topology=wanted,
+        environ=environ,
+    )
+
+
+def _check_ports(ports: Ports, rung: Rung) -> None:
+    wanted = {
+        "--smtp-port": ports.smtp,
+        "--mail-page-port": ports.page,
+        "--api-port": ports.api,
+    }
+    if rung.kind is not Kind.EXTERNAL:
+        wanted["--kafka-port"] = ports.kafka
+    check_ports(wanted)
+
+
+def _welcome(plan: StackPlan) -> str:
+    tiers = ", ".join(tier.label for tier in plan.topology.tiers)
+    return f"""
+  API documentation  {plan.api_url}/docs
+  Caught mails       {plan.page_url}
+  Logs               {plan.directory / "logs"}
+
+Send a mail, then look at it on the page:
+
+  curl -i {plan.api_url}/v1/signups -H 'Content-Type: application/json' \\
+    -d '{{"email": "ada@example.com", "confirm_url": "https://app.example.com/confirm?token=1"}}'
+
+Addresses such as ada+greylist@example.com or ada+bounce@example.com are refused on purpose;
+the page lists them. Retries come after {tiers}. Ctrl-C stops everything.
+"""
