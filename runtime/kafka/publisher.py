@@ -1,0 +1,262 @@
+"""An asyncio publisher: a record counts as published once the brokers acknowledged it.
+
+The event loop polls the producer itself, every millisecond while records are on their way. A thread
+that waits for delivery reports would answer a little sooner, but each of its wake-ups takes the
+interpreter away from the loop, which costs more than all the rest of publishing a record. So every
+callback of the client runs in the loop, and nothing here is shared between threads.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from runtime.clock import Clock, Deadline
+from runtime.kafka.client import client_logger, error_hook
+from runtime.kafka.errors import KafkaFault, KafkaRefused
+from runtime.kafka.records import OutRecord, Partition
+from runtime.logs import get_logger
+
+_log = get_logger(__name__)
+
+#: Seconds after which a record that was not acknowledged is given up.
+DELIVERY_SECONDS: Final = 8.0
+#: What a refused caller is asked to wait, in seconds: for brokers to come back, a queue to drain.
+_RETRY_OUTAGE: Final = 5
+_RETRY_QUEUE: Final = 1
+#: Between two polls: while records are on their way, and while only the state may change.
+_BUSY_SECONDS: Final = 0.001
+_IDLE_SECONDS: Final = 0.1
+
+_TUNED: Final[dict[str, object]] = {
+    "linger.ms": 0.5,
+    "queue.buffering.max.messages": 50_000,
+    "queue.buffering.max.kbytes": 65_536,
+}
+_REQUIRED: Final[dict[str, object]] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    # Java's choice of partition, so that every client puts a recipient into the same lane.
+    "partitioner": "murmur2_random",
+    "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
+    "statistics.interval.ms": 1000,
+}
+#: Refusals that are about the record itself; everything else is about the brokers or our access.
+_RECORD_FAULTS: Final = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.POLICY_VIOLATION,
+    }
+)
+
+
+class Delivered(NamedTuple):
+    """Where an acknowledged record is."""
+
+    partition: Partition
+    offset: int
+
+
+class PublishUnavailable(KafkaFault):
+    """The record was not acknowledged because of the brokers; it may be sent again later.
+
+    It may still have been written: an acknowledgement can get lost.
+    """
+
+    def __init__(self, reason: str, retry_after_s: int, code: str = "") -> None:
+        super().__init__(reason, code)
+        self.retry_after_s = retry_after_s
+
+
+class PublishFailed(KafkaFault):
+    """The brokers will not take this record, now or later."""
+
+
+PublishError = PublishUnavailable | PublishFailed
+
+
+class _Broker(msgspec.Struct):
+    state: str
+
+
+class _Statistics(msgspec.Struct):
+    """The part of librdkafka's statistics that says whether somebody is connected."""
+
+    brokers: dict[str, _Broker] = {}
+
+
+class _Waiter:
+    """The records of one call and what became of them."""
+
+    __slots__ = ("future", "left", "outcomes")
+
+    def __init__(self, future: "asyncio.Future[None]", count: int) -> None:
+        self.future = future
+        self.left = count
+        self.outcomes: list[Delivered | PublishError | None] = [None] * count
+
+    def settle(self, index: int, outcome: Delivered | PublishError) -> None:
+        self.outcomes[index] = outcome
+        self.left -= 1
+        if self.left == 0 and not self.future.done():
+            self.future.set_result(None)
+
+    def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            place = Partition(message.topic() or "", message.partition() or 0)
+            self.settle(index, Delivered(place, message.offset() or 0))
+        else:
+            self.settle(index, _publish_error(error))
+
+
+class Publisher:
+    """Publishes for one event loop. Cancelling a wait does not take a record back."""
+
+    def __init__(self, properties: Mapping[str, object], clock: Clock) -> None:
+        self._properties = {**_TUNED, **properties, **_REQUIRED}
+        self._clock = clock
+        self._down_since: float | None = clock.monotonic()
+        self._reason = "no broker is connected yet"
+        self._fatal = False
+
+    def start(self) -> None:
+        """Connect in the background; to be called in the event loop that will publish.
+
+        Raises:
+            KafkaRefused: the client library does not take a property.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._broken = asyncio.Event()
+        hooks = {"error_cb": error_hook(self._on_fault), "stats_cb": self._on_statistics}
+        try:
+            self._producer = Producer({**self._properties, **hooks}, logger=client_logger())
+        except KafkaException as error:
+            raise KafkaRefused(error.args[0].str(), error.args[0].name()) from error
+        self._busy = False
+        self._timer = self._loop.call_soon(self._poll)
+
+    async def publish(self, record: OutRecord) -> Delivered:
+        """Write one record and return where it is, once all in-sync replicas have it.
+
+        Raises:
+            PublishUnavailable: it was not acknowledged in time, or cannot be queued now.
+            PublishFailed: the brokers refuse the record for good.
+        """
+        (outcome,) = await self.publish_many((record,))
+        if isinstance(outcome, Delivered):
+            return outcome
+        raise outcome
+
+    async def publish_many(self, records: Sequence[OutRecord]) -> list[Delivered | PublishError]:
+        """Write records and return what became of each, in order; raises nothing of its own."""
+        if not records:
+            return []
+        waiter = _Waiter(self._loop.create_future(), len(records))
+        for index, record in enumerate(records):
+            refusal = self._produce(record, partial(waiter.on_delivery, index))
+            if refusal is not None:
+                waiter.settle(index, refusal)
+        if waiter.left and not self._busy:
+            self._poll_in(_BUSY_SECONDS)
+        await waiter.future
+        return [outcome for outcome in waiter.outcomes if outcome is not None]
+
+    def healthy(self) -> bool:
+        """Tell whether a broker is connected, as far as known; at most some 2 s behind."""
+        return self._down_since is None
+
+    @property
+    def reason(self) -> str:
+        """Why it is not healthy; empty while it is."""
+        return self._reason
+
+    @property
+    def fatal(self) -> bool:
+        """Tell whether the producer broke for good, so that only a new process helps."""
+        return self._fatal
+
+    async def broken(self) -> None:
+        """Return when the producer broke for good."""
+        await self._broken.wait()
+
+    async def close(self, seconds: float) -> int:
+        """Flush for at most so many seconds; return how many records were given up."""
+        deadline = Deadline(self._clock, seconds)
+        while len(self._producer) and not deadline.expired():
+            self._producer.poll(0)
+            await asyncio.sleep(_BUSY_SECONDS)
+        self._timer.cancel()
+        left = len(self._producer)
+        if left:
+            _log.error("publisher.records_given_up", records=left)
+            self._producer.purge()
+            self._producer.poll(0)
+        self._producer.close()
+        return left
+
+    def _produce(self, record: OutRecord, on_delivery: "partial[None]") -> PublishError | None:
+        down = self._down_since
+        if down is not None and self._clock.monotonic() - down > DELIVERY_SECONDS:
+            return PublishUnavailable(self._reason, _RETRY_OUTAGE)
+        try:
+            self._producer.produce(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                partition=-1 if record.partition is None else record.partition,
+                on_delivery=on_delivery,
+                headers=list(record.headers),
+            )
+        except BufferError:
+            return PublishUnavailable("the queue to Kafka is full", _RETRY_QUEUE, "_QUEUE_FULL")
+        except KafkaException as error:
+            return _publish_error(error.args[0])
+        return None
+
+    def _poll(self) -> None:
+        self._producer.poll(0)
+        self._poll_in(_BUSY_SECONDS if len(self._producer) else _IDLE_SECONDS)
+
+    def _poll_in(self, seconds: float) -> None:
+        self._timer.cancel()
+        self._busy = seconds == _BUSY_SECONDS
+        self._timer = self._loop.call_later(seconds, self._poll)
+
+    def _on_fault(self, name: str, fatal: bool) -> None:
+        _log.warning("publisher.kafka_fault", error=name, fatal=fatal)
+        if fatal:
+            self._set_broken(f"the producer broke for good ({name})")
+        elif name == "_ALL_BROKERS_DOWN":
+            self._set_down(f"Kafka is not reachable ({name})")
+
+    def _on_statistics(self, text: str) -> None:
+        brokers = msgspec.json.decode(text, type=_Statistics).brokers.values()
+        if self._fatal or not any(broker.state == "UP" for broker in brokers):
+            self._set_down(self._reason or "Kafka is not reachable (no broker is connected)")
+        elif self._down_since is not None:
+            _log.info("publisher.connected")
+            self._down_since, self._reason = None, ""
+
+    def _set_broken(self, reason: str) -> None:
+        self._fatal = True
+        self._set_down(reason)
+        self._broken.set()
+
+    def _set_down(self, reason: str) -> None:
+        if self._down_since is None:
+            self._down_since = self._clock.monotonic()
+        self._reason = reason
+
+
+def _publish_error(error: KafkaError) -> PublishError:
+    reason = f"Kafka did not take the record: {error.str()}"
+    if error.code() in _RECORD_FAULTS:
+        return PublishFailed(reason, error.name())
+    return PublishUnavailable(reason, _RETRY_OUTAGE, error.name())
