@@ -1,0 +1,84 @@
+"""The composition root of the HTTP API: every collaborator comes in, an application comes out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+from uuid import UUID
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest import documentation
+from ingest.batch import BatchIntake
+from ingest.checks import Checks
+from ingest.health import HealthChecks
+from ingest.intake import Intake
+from ingest.keys import Authenticator
+from ingest.meters import Meters
+from ingest.outbox import Outbox
+from ingest.problems import Kind, Refused, problem, response
+from ingest.records import Recorder
+from ingest.routes import Api, answering
+from runtime.clock import Clock
+from runtime.kafka.publisher import Publisher
+from runtime.metrics import Metrics
+from schemas.catalogue import Catalogue
+from schemas.events import SignupEvent
+
+_UNMATCHED: Final = "unmatched"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the API is made of. `encode` frames an event, `new_id` names one without a key."""
+
+    topic: str
+    publisher: Publisher
+    catalogue: Catalogue
+    clock: Clock
+    metrics: Metrics
+    keys: Authenticator
+    encode: Callable[[SignupEvent], bytes]
+    new_id: Callable[[], UUID]
+
+
+def build_app(parts: Parts) -> FastAPI:
+    """Return the API over a publisher that is started, or will be before the first request."""
+    meters = Meters(parts.metrics)
+    checks = Checks(parts.catalogue, parts.clock, parts.new_id)
+    recorder = Recorder(parts.topic, parts.encode)
+    outbox = Outbox(parts.publisher, meters, parts.clock)
+    intake = Intake(parts.keys, checks, recorder, outbox)
+    batches = BatchIntake(parts.keys, checks, recorder, outbox)
+    health = HealthChecks(parts.publisher, meters)
+    app = Api(
+        title="mailcascade",
+        version=version("mailcascade"),
+        description="Accepts mails and sends them reliably in the background.",
+        redirect_slashes=False,
+    )
+    for method, path, handler, description in (
+        ("POST", "/v1/signups", intake.signups, documentation.signups()),
+        ("POST", "/v1/emails", intake.emails, documentation.emails()),
+        ("POST", "/v1/emails/batch", batches.batch, documentation.batch()),
+        ("GET", "/livez", health.livez, documentation.health("Does the process work?")),
+        ("GET", "/readyz", health.readyz, documentation.health("Can Kafka be reached?")),
+        ("GET", "/metrics", health.metrics, documentation.metrics()),
+    ):
+        app.serve(method, path, answering(path, handler, meters), description)
+
+    async def no_route(request: Request, error: HTTPException) -> Response:
+        meters.answered(_UNMATCHED, error.status_code)
+        return response(_no_route(request, error))
+
+    app.exception_handler(HTTPException)(no_route)
+    return app
+
+
+def _no_route(request: Request, error: HTTPException) -> Refused:
+    kind = Kind.METHOD if error.status_code == 405 else Kind.NOT_FOUND
+    detail = f"{request.method} {request.url.path} is not served here"
+    return Refused(problem(kind, detail), error.headers)

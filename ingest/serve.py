@@ -1,0 +1,181 @@
+"""Runs the HTTP API as a process: from settings to an exit code."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from ingest.app import Parts, build_app
+from ingest.keys import Authenticator, KeyFile, KeyFileError, OneTenant
+from runtime.clock import Clock, Deadline, SystemClock
+from runtime.kafka.client import client_properties
+from runtime.kafka.publisher import Publisher
+from runtime.kafka.registry import RegistryErrors, SchemaRegistry
+from runtime.lifecycle import StopSignal
+from runtime.logs import get_logger
+from runtime.metric_catalogue import INGEST_METRICS
+from runtime.metrics import Metrics
+from runtime.setting_sources import SettingProblem
+from runtime.setting_types import is_loopback
+from runtime.settings import Settings, SettingsError
+from schemas.archive import current_schema
+from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
+from schemas.codec import encode
+from schemas.errors import RegistryUnavailable, UnknownSchema
+from schemas.events import SignupEvent
+
+_log = get_logger("ingest")
+
+_BACKLOG: Final = 2048
+#: What is kept of the time to drain for records that are on their way to Kafka.
+_FLUSH_SECONDS: Final = 2.0
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
+_EXIT_OK: Final = 0
+_EXIT_BROKEN: Final = 1
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted; return the exit code.
+
+    Raises:
+        SettingsError: the address cannot be bound or must not be, or the keys file is wrong.
+        BrokenCatalogue: the templates cannot be used.
+        KafkaFault: the client library refuses its properties.
+        RegistryUnavailable, SchemaRefused: the schema cannot be registered.
+    """
+    clock = SystemClock()
+    keys = authenticator(settings, clock)
+    catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
+    publisher = Publisher(client_properties(settings, role="ingest"), clock)
+    parts = Parts(
+        topic=settings.topic_prefix,
+        publisher=publisher,
+        catalogue=catalogue,
+        clock=clock,
+        metrics=Metrics(INGEST_METRICS),
+        keys=keys,
+        encode=encoder(settings),
+        new_id=uuid4,
+    )
+    with bind(settings) as listener:
+        return uvloop.run(_serve(build_app(parts), listener, publisher, settings.drain_seconds))
+
+
+def authenticator(settings: Settings, clock: Clock) -> Authenticator:
+    """Return who is let in.
+
+    Raises:
+        SettingsError: the keys file is wrong, or there is none where others can reach the API.
+    """
+    path = settings.api_keys_file
+    if path is not None:
+        try:
+            return KeyFile(path, clock)
+        except KeyFileError as error:
+            problem = SettingProblem("MAILCASCADE_API_KEYS_FILE", str(path), str(error))
+            raise SettingsError([problem]) from error
+    if is_loopback(settings.http_host):
+        return OneTenant()
+    reason = (
+        "others can reach this address, so clients need keys: name a file of TENANT:SHA256 lines "
+        "by MAILCASCADE_API_KEYS_FILE, or listen on a loopback address such as 127.0.0.1"
+    )
+    raise SettingsError([SettingProblem("MAILCASCADE_HTTP_HOST", settings.http_host, reason)])
+
+
+def encoder(settings: Settings) -> Callable[[SignupEvent], bytes]:
+    """Return the framing of events; with a registry, the schema is registered first.
+
+    Raises:
+        RegistryUnavailable, SchemaRefused: the registry does not answer, or says no.
+    """
+    if settings.schema_registry_url is None:
+        return encode
+    errors = RegistryErrors(RegistryUnavailable, UnknownSchema)
+    registry = SchemaRegistry(settings.schema_registry_url, errors)
+    subject = f"{settings.topic_prefix}-value"
+    return partial(encode, schema_id=registry.register(subject, current_schema().text))
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one.
+
+    Raises:
+        SettingsError: the address is not this machine's, or is taken.
+    """
+    host, port = settings.http_host, settings.http_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        problem = SettingProblem("MAILCASCADE_HTTP_HOST", host, reason)
+        raise SettingsError([problem]) from error
+
+
+async def _serve(
+    app: FastAPI, listener: socket.socket, publisher: Publisher, drain_seconds: float
+) -> int:
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=max(1, int(drain_seconds - _FLUSH_SECONDS)),
+        )
+    )
+    publisher.start()
+    _spare_collections()
+    async with StopSignal() as stop:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        serving.add_done_callback(lambda _: stop.set("server ended"))
+        watching = asyncio.create_task(_watch(publisher, stop))
+        host, port = listener.getsockname()[:2]
+        _log.info("ingest.listening", host=host, port=port)
+        await stop.wait()
+        deadline = Deadline(SystemClock(), drain_seconds)
+        _log.info("ingest.stopping", reason=stop.reason)
+        server.should_exit = True
+        await serving
+        watching.cancel()
+        left = await publisher.close(max(_FLUSH_SECONDS, deadline.remaining()))
+    _log.info("ingest.stopped", records_given_up=left)
+    return _EXIT_BROKEN if publisher.fatal or left else _EXIT_OK
+
+
+def _spare_collections() -> None:
+    """Keep what the process is made of out of garbage collections, and make them rarer.
+
+    A request leaves no cycles behind, so looking for them every 700 objects is a waste.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
+async def _watch(publisher: Publisher, stop: StopSignal) -> None:
+    """Stop the process when its producer broke for good; a supervisor starts a new one."""
+    await publisher.broken()
+    _log.error("ingest.producer_broken", reason=publisher.reason)
+    stop.set("the producer broke for good")
