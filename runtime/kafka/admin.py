@@ -25,7 +25,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from runtime.kafka.client import Properties
-from runtime.kafka.errors import KafkaFault, KafkaUnreachable, TopicMissing, translate
+from runtime.kafka.errors import (
+    KafkaFault,
+    KafkaRetriable,
+    KafkaUnreachable,
+    TopicMissing,
+    translate,
+)
 from runtime.kafka.records import Partition
 from runtime.kafka.topics import Span, TopicSpec, TopicState
 
@@ -47,14 +53,14 @@ class TopicAdmin:
         hooks = {"error_cb": self._remember_fault}
         self._client = AdminClient({**properties, "log_level": _QUIET}, **hooks)
 
-    def ping(self, timeout_seconds: float | None = None) -> int:
+    def ping(self, timeout_seconds: float = 5.0) -> int:
         """Return how many brokers there are.
 
         Raises:
             KafkaUnreachable: nobody answers within the time.
         """
         try:
-            metadata = self._client.list_topics(timeout=timeout_seconds or self._timeout)
+            metadata = self._client.list_topics(timeout=timeout_seconds)
         except KafkaException as error:
             raise self._fault(error) from error
         return len(metadata.brokers)
@@ -148,6 +154,17 @@ class TopicAdmin:
         return {partition: Span(starts[partition], ends[partition]) for partition in partitions}
 
     def _offsets(self, partitions: Sequence[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(self._timeout),
+            wait=tenacity.wait_fixed(0.1),
+            retry=tenacity.retry_if_exception_type(KafkaRetriable),
+            reraise=True,
+        )
+        return retrying(self._offsets_now, partitions, spec)
+
+    def _offsets_now(
+        self, partitions: Sequence[Partition], spec: OffsetSpec
+    ) -> dict[Partition, int]:
         request = {TopicPartition(topic, number): spec for topic, number in partitions}
         futures = self._client.list_offsets(request, request_timeout=self._timeout)
         return {
