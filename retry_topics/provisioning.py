@@ -150,6 +150,7 @@ def verify(topology: Topology, admin: TopicAdmin) -> list[str]:
     Raises:
         KafkaFault: the cluster cannot be asked.
     """
+    admin.ping()
     names = [spec.name for spec in desired(topology, 1)]
     return unfit(topology, names, admin.topics(names))
 
