@@ -102,10 +102,10 @@ def test_a_missing_topic_is_named_with_its_cure(topology: Topology, admin: Topic
 
 def test_nobody_at_the_address_is_named_in_time() -> None:
     """An unreachable Kafka is an error with the address and a hint."""
-    admin = TopicAdmin({"bootstrap.servers": "127.0.0.1:1"}, timeout_seconds=1.0)
+    admin = TopicAdmin({"bootstrap.servers": "127.0.0.1:1"})
 
     with pytest.raises(KafkaUnreachable) as caught:
-        admin.ping()
+        admin.ping(timeout_seconds=1.0)
 
     assert caught.value.address == "127.0.0.1:1"
     assert "refused" in caught.value.hint

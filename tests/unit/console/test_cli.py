@@ -1,0 +1,109 @@
+"""The command explains what is wrong, in words and by its exit code, and never by a traceback."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+#: Nobody listens on port 1 of this host.
+_NO_KAFKA = {"MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+
+def _run(
+    *arguments: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "console", *arguments],
+        env={"HOME": "/nowhere", "PATH": "/usr/bin:/bin", "COLUMNS": "120"} | dict(environ or {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_version_is_the_package_s() -> None:
+    """`--version` needs no settings."""
+    done = _run("--version")
+
+    assert (done.returncode, done.stdout.strip()) == (0, version("mailcascade"))
+
+
+def test_help_lists_every_command() -> None:
+    """Somebody who knows nothing finds the parts and the exit codes."""
+    done = _run("--help")
+
+    assert done.returncode == 0
+    for word in ("ingest", "worker", "topics", "settings", "up", "demo", "Exit codes"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ingest",), ("worker",), ("topics", "plan"), ("topics", "apply"), ("settings",)]
+)
+def test_wrong_settings_are_all_named_and_the_exit_code_is_2(arguments: tuple[str, ...]) -> None:
+    """Whichever command meets them, every problem is on stderr."""
+    done = _run(*arguments, environ={"MAILCASCADE_PARTITIONS": "many", "MAILCASCADE_TEIRS": "1m"})
+
+    assert done.returncode == 2
+    assert "MAILCASCADE_PARTITIONS=many: allowed is a whole number" in done.stderr
+    assert "did you mean MAILCASCADE_TIERS?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("topics", "plan"), ("topics", "apply"), ("worker",)])
+def test_an_unreachable_kafka_is_an_error_with_its_address(arguments: tuple[str, ...]) -> None:
+    """Exit code 1, the address, a hint, no traceback, and never another Kafka instead."""
+    done = _run(*arguments, environ=_NO_KAFKA | {"MAILCASCADE_STATE_DIR": "/nowhere"})
+
+    assert done.returncode == 1
+    assert "no Kafka answers at 127.0.0.1:1" in done.stderr
+    assert "MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_show_values_and_origins_without_secrets(tmp_path: Path) -> None:
+    """What is in force, where from, and no password."""
+    config = tmp_path / "config"
+    config.write_text("MAILCASCADE_SMTP_URL=smtps://ada:topsecret@relay.example\n")
+
+    done = _run(
+        "settings",
+        environ={"MAILCASCADE_CONFIG": str(config), "MAILCASCADE_PARTITIONS": "12"},
+    )
+
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert done.returncode == 0
+    assert lines["MAILCASCADE_PARTITIONS"].endswith("12  (environment)")
+    assert lines["MAILCASCADE_TIERS"].endswith("1m,10m,1h  (default)")
+    assert lines["MAILCASCADE_SMTP_URL"].endswith(f"smtps://ada:***@relay.example  (file {config})")
+    assert "topsecret" not in done.stdout
+
+
+def test_settings_are_also_for_programs() -> None:
+    """`--json` has a name, a value and an origin for each setting."""
+    rows = json.loads(_run("settings", "--json").stdout)
+
+    assert {"name": "MAILCASCADE_HTTP_PORT", "value": "8080", "origin": "default"} in rows
+
+
+def test_settings_explain_what_is_allowed() -> None:
+    """`--explain` works even where the settings are wrong."""
+    done = _run("settings", "--explain", environ={"MAILCASCADE_PARTITIONS": "many"})
+
+    assert done.returncode == 0
+    assert "MAILCASCADE_KAFKA_GROUP_PROTOCOL" in done.stdout
+    assert "Allowed: consumer (brokers from 4.0) or classic." in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("frobnicate",), ("worker", "--processes", "0")])
+def test_wrong_arguments_have_exit_code_2(arguments: tuple[str, ...]) -> None:
+    """As with settings, the message names what was wrong."""
+    done = _run(*arguments)
+
+    assert done.returncode == 2
+    assert arguments[-1] in done.stderr or "--processes" in done.stderr
