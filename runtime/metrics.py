@@ -1,11 +1,19 @@
 """Metrics: a catalogue says which there are, a registry of its own holds their values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
 
 T = TypeVar("T")
 
@@ -86,6 +94,21 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return every metric in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    @contextmanager
+    def served(self, host: str, port: int) -> Iterator[int]:
+        """Show the metrics over HTTP while the context lasts; yields the port, for 0 a free one.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        server, thread = start_http_server(port, host, self._registry)
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
     def _add(self, metric: Metric) -> None:
         match metric.kind:

@@ -169,7 +169,8 @@ class Settings(BaseSettings):
     metrics_port: Port | None = Field(
         None,
         title="a port from 0 to 65535; 0 takes a free one",
-        description="Where a worker shows its metrics on the loopback interface; none by default.",
+        description="Where a worker shows its metrics, on MAILCASCADE_HTTP_HOST; each further "
+        "process of a host takes the next port. None by default.",
     )
     origins: Mapping[str, str] = Field({}, repr=False)
 

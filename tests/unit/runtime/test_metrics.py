@@ -1,5 +1,7 @@
 """Only what the catalogue has can be counted, and what was counted is shown."""
 
+import urllib.request
+
 import pytest
 
 from runtime.metric_catalogue import INGEST_METRICS, WORKER_METRICS, as_table
@@ -26,6 +28,19 @@ def test_what_was_measured_is_shown(metrics: Metrics) -> None:
     assert 'mailcascade_things_total{kind="a"} 2.0' in text
     assert "mailcascade_open 1.0" in text
     assert 'mailcascade_wait_seconds_bucket{le="1.0"} 1.0' in text
+
+
+def test_the_metrics_can_be_scraped(metrics: Metrics) -> None:
+    """A worker, which has no API, shows its metrics on a port of its own, and then no longer."""
+    metrics.gauge("mailcascade_open").set(1)
+
+    with metrics.served("127.0.0.1", 0) as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert b"mailcascade_open 1.0" in answer.read()
+
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url, timeout=5)
 
 
 def test_a_name_that_the_catalogue_does_not_have_raises(metrics: Metrics) -> None:
