@@ -192,6 +192,8 @@ def _stack(name: str, arguments: list[str]) -> int:
     try:
         commands = importlib.import_module("console.stack.commands")
     except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("console."):
+            raise
         raise CommandFailed(
             f"`mailcascade {name}` needs the module {error.name}, which comes with the extra "
             "`stack`: run `make setup` in a clone, or pip install mailcascade[stack]"
