@@ -22,7 +22,7 @@ class ChildSpec:
     command: Sequence[str]
     log: Path
     environ: Mapping[str, str] | None = None
-    #: Seconds between SIGTERM and SIGKILL.
+    #: Seconds between SIGTERM and SIGKILL, which ends its whole session.
     grace: float = 30.0
 
 
@@ -73,7 +73,7 @@ class Child:
             self._process.terminate()
 
     def stop(self) -> int:
-        """End it in order: SIGTERM, and SIGKILL to its whole group when the grace is over."""
+        """End it in order: SIGTERM, and `kill` when the grace is over."""
         self.request_stop()
         try:
             return self._process.wait(self.spec.grace)
@@ -81,14 +81,26 @@ class Child:
             return self.kill()
 
     def kill(self) -> int:
-        """End it and its own children at once with SIGKILL."""
+        """End it and its descendants at once with SIGKILL."""
         if self.exit_code() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            _kill_session(self.pid)
         return self._process.wait()
 
     def last_lines(self, count: int = 20) -> str:
         """Return the last lines of its log."""
         return tail(self.spec.log, count)
+
+
+def _kill_session(leader: int) -> None:
+    """Kill every process of the session; descendants may have process groups of their own."""
+    os.killpg(leader, signal.SIGKILL)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            session = int(stat.read_text().rpartition(")")[2].split()[3])
+            if session == leader:
+                os.kill(int(stat.parent.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended since it was listed
 
 
 def tail(path: Path, count: int) -> str:

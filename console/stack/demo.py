@@ -3,28 +3,28 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from console.stack.catch import Catch
 from console.stack.interrupts import Interrupts
-from console.stack.kafka import Kind, Rung
+from console.stack.kafka import Kind
 from console.stack.live import LiveLine, status_line
 from console.stack.load import PER_SECOND, Posted, post_all
 from console.stack.plan import Ports, StackPlan, topology, without_settings
 from console.stack.ports import free_ports
 from console.stack.report import balance_table, complaints, dead_letters, one_mail
 from console.stack.signups import signups
-from console.stack.stack import Stack, StackFailed, Started
+from console.stack.stack import Machine, Stack, StackFailed, Started
 from console.stack.tally import DeadMail, Tally, balance
 from console.stack.watch import Counts, Watch
 from console.stack.workplace import Workplace
 from retry_topics.headers import read_journey
 from runtime.clock import Clock, Deadline, SystemClock
 from runtime.kafka.records import Record
-from runtime.settings import Settings
 from schemas.codec import EventCodec
 from schemas.errors import Undecodable
 
@@ -35,13 +35,22 @@ _SETTLE_SECONDS: Final = 75.0
 _LOOK_SECONDS: Final = 0.3
 
 
+@dataclass(frozen=True, slots=True)
+class DemoSize:
+    """How many people sign up, and how many processes send their mail."""
+
+    signups: int
+    workers: int
+
+
 class Demo:
     """One run of the demo on a running stack."""
 
-    def __init__(self, stack: Stack, console: Console, clock: Clock) -> None:
+    def __init__(self, stack: Stack, interrupts: Interrupts, console: Console) -> None:
         self._stack = stack
+        self._interrupts = interrupts
         self._console = console
-        self._clock = clock
+        self._clock: Clock = SystemClock()
         self._watch = Watch(stack.properties, stack.plan.topology, from_now=False)
         self._catch = Catch(stack.plan.page_url)
         self._posted: list[Posted] = []
@@ -52,7 +61,7 @@ class Demo:
         self._console.print(f"\nPosting {count} signups, {PER_SECOND:.0f} a second ...")
         try:
             with LiveLine(self._console, self._clock) as line:
-                asyncio.run(self._post(count, line))
+                self._post(count, line)
                 self._settle(line)
             self._console.print(f"Settled after {self._clock.monotonic() - began:.0f} s.\n")
             self._stack.stop_workers()
@@ -60,7 +69,12 @@ class Demo:
         finally:
             self._catch.close()
 
-    async def _post(self, count: int, line: LiveLine) -> None:
+    def _post(self, count: int, line: LiveLine) -> None:
+        runner = asyncio.Runner()
+        with self._interrupts.shielded(lambda: _cancel_all(runner.get_loop())), runner:
+            runner.run(self._post_looking_on(count, line))
+
+    async def _post_looking_on(self, count: int, line: LiveLine) -> None:
         posting = asyncio.create_task(
             post_all(self._stack.plan.api_url, signups(count), self._clock, self._posted.append)
         )
@@ -106,38 +120,24 @@ class Demo:
         return tally
 
 
-def run_demo(
-    count: int, workers: int, rung: Rung, settings: Settings, environ: Mapping[str, str]
-) -> int:
+def run_demo(size: DemoSize, machine: Machine, console: Console) -> int:
     """Run the demo and return the exit code; raises what the stack raises."""
-    console = Console(highlight=False)
     clock = SystemClock()
     began = clock.monotonic()
     console.print(
-        f"mailcascade demo: {count} signups through the whole pipeline, in a temporary place.\n"
-        f"The retry tiers are shortened to {TIERS}, to be watched; normally they are 1m,10m,1h.\n"
-        f"Kafka is {rung.description}.\n",
+        f"mailcascade demo: {size.signups} signups through the whole pipeline, in a temporary "
+        f"place.\nThe retry tiers are shortened to {TIERS}, to be watched; normally they are "
+        f"1m,10m,1h.\nKafka is {machine.rung.description}.\n",
         soft_wrap=True,
     )
-    interrupts = Interrupts()
-    with interrupts, Workplace() as workplace:
-        plan = _plan(workplace, workers, rung, environ)
-        try:
-            with Stack(plan, settings, interrupts, lambda part: show_part(console, part)) as stack:
-                tally = Demo(stack, console, clock).run(count)
-                if rung.kind is Kind.EXTERNAL:
-                    console.print(f"Left on that Kafka: the topics {plan.topology.prefix}*")
-        except KeyboardInterrupt:
-            console.print("\nInterrupted. Everything that was started has been stopped.")
-            return 130
-        except BaseException:
-            workplace.keep()
-            console.print(f"The logs are in {plan.directory / 'logs'}")
-            raise
+    with Workplace() as workplace, workplace.kept_on_failure(console):
+        plan = _plan(workplace.directory, size, machine)
+        with Stack(plan, machine, lambda part: show_part(console, part)) as stack:
+            tally = Demo(stack, machine.interrupts, console).run(size.signups)
+            if machine.rung.kind is Kind.EXTERNAL:
+                console.print(f"Left on that Kafka: the topics {plan.topology.prefix}*")
         if not tally.is_clean:
-            workplace.keep()
-            found = " ".join(complaints(tally))
-            raise StackFailed(f"{found} The logs are in {plan.directory / 'logs'}")
+            raise StackFailed(" ".join(complaints(tally)))
     took = clock.monotonic() - began
     console.print(f"\nNothing was lost. It took {took:.0f} s; everything is stopped again.")
     return 0
@@ -163,14 +163,17 @@ def dead_mail(record: Record) -> DeadMail:
     return DeadMail(address, journey.death.reason, " ".join([*codes, journey.death.text]))
 
 
-def _plan(workplace: Workplace, workers: int, rung: Rung, environ: Mapping[str, str]) -> StackPlan:
+def _plan(directory: Path, size: DemoSize, machine: Machine) -> StackPlan:
     kafka, smtp, page, api = free_ports(4)
     return StackPlan(
-        rung=rung,
-        directory=workplace.directory,
-        kafka_directory=workplace.directory / "kafka",
+        directory=directory,
         ports=Ports(kafka, smtp, page, api),
-        workers=workers,
+        workers=size.workers,
         topology=topology(f"mailcascade-demo-{uuid.uuid4().hex[:8]}", TIERS, _PARTITIONS),
-        environ=without_settings(environ),
+        environ=without_settings(machine.environ),
     )
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel the loop's tasks; for a signal handler, which may interrupt the loop anywhere."""
+    loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])

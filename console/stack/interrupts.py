@@ -19,7 +19,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._previous: dict[signal.Signals, _Handler] = {}
-        self._shields = 0
+        self._notify: Callable[[], object] | None = None
         self._pending = False
         self._hurry: Callable[[], None] | None = None
 
@@ -38,16 +38,20 @@ class Interrupts:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @contextmanager
-    def shielded(self) -> Iterator[None]:
-        """Hold the exception back while a child is started and noted down."""
-        self._shields += 1
+    def shielded(self, notify: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Hold the exception back until the end of the block; `notify` is called at once.
+
+        For a child that is being started and noted down, and for an event loop, which an
+        exception at any point would leave in pieces.
+        """
+        self._notify = notify
         try:
             yield
         finally:
-            self._shields -= 1
-        if self._pending and not self._shields:
-            self._pending = False
-            raise KeyboardInterrupt
+            self._notify = None
+            if self._pending:
+                self._pending = False
+                raise KeyboardInterrupt
 
     def hurry_with(self, hurry: Callable[[], None]) -> None:
         """From here on, call this at each signal instead of raising."""
@@ -56,7 +60,8 @@ class Interrupts:
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self._hurry is not None:
             self._hurry()
-        elif self._shields:
+        elif self._notify is not None:
             self._pending = True
+            self._notify()
         else:
             raise KeyboardInterrupt

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from console.stack.ports import HOST, is_free
-from console.stack.rungs import BOOTSTRAP_SETTING, Kind, Rung
+from console.stack.rungs import BOOTSTRAP_SETTING
 from retry_topics.topology import Topology, parse_tiers
 from runtime.setting_sources import PREFIX
 from runtime.settings import Settings, env_name
 
 MAIL_FROM: Final = "mailcascade <no-reply@example.com>"
+#: Short, for nobody wants to wait for a stack that is stopped.
+_DRAIN_SECONDS: Final = "10"
 
 
 class PortTaken(RuntimeError):
@@ -34,12 +36,10 @@ class Ports:
 class StackPlan:
     """Everything that is decided before the first process starts.
 
-    `environ` is what the parts inherit; `kafka_directory` is where Kafka's data is.
+    `directory` is for data and logs; `environ` is what the parts inherit.
     """
 
-    rung: Rung
     directory: Path
-    kafka_directory: Path
     ports: Ports
     workers: int
     topology: Topology
@@ -73,9 +73,14 @@ def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def part_environ(plan: StackPlan, settings: Settings, bootstrap: str) -> dict[str, str]:
-    """Return the environment of the parts: what they inherit and what the stack decides."""
+    """Return the environment of the parts: what they inherit and what the stack decides.
+
+    `settings` has the properties of a Kafka that is not ours; ours needs none.
+    """
+    foreign = settings.origins["kafka_bootstrap_servers"] != "default"
     decided = {
         "kafka_bootstrap_servers": bootstrap,
+        "kafka_properties": json.dumps(settings.kafka_properties if foreign else {}),
         "kafka_group_protocol": settings.kafka_group_protocol,
         "topic_prefix": plan.topology.prefix,
         "partitions": str(plan.topology.partitions),
@@ -85,9 +90,8 @@ def part_environ(plan: StackPlan, settings: Settings, bootstrap: str) -> dict[st
         "http_host": HOST,
         "http_port": str(plan.ports.api),
         "state_dir": str(plan.directory / "state"),
+        "drain_seconds": _DRAIN_SECONDS,
     }
-    if plan.rung.kind is Kind.EXTERNAL:
-        decided["kafka_properties"] = json.dumps(settings.kafka_properties)
     variables = {env_name(field): value for field, value in decided.items()}
     replaced = {f"{name}_FILE" for name in variables}
     kept = {name: value for name, value in plan.environ.items() if name not in replaced}

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ import httpx2
 
 from console.stack.children import Child, ChildSpec, tail
 from console.stack.interrupts import Interrupts
-from console.stack.kafka import KafkaBroker, Kind, Placement, new_broker, prepare
+from console.stack.kafka import KafkaBroker, Kind, Placement, Rung, new_broker, prepare
 from console.stack.plan import StackPlan, own_module, part_environ
 from console.stack.ports import HOST
 from retry_topics.provisioning import apply, survey
@@ -44,19 +44,26 @@ class Started:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a stack runs on: the rung for Kafka, our settings, environment and signals."""
+
+    rung: Rung
+    settings: Settings
+    environ: Mapping[str, str]
+    interrupts: Interrupts
+
+
 class Stack:
     """A context manager around the running parts. `announce` is told of each that is ready."""
 
     def __init__(
-        self,
-        plan: StackPlan,
-        settings: Settings,
-        interrupts: Interrupts,
-        announce: Callable[[Started], None],
+        self, plan: StackPlan, machine: Machine, announce: Callable[[Started], None]
     ) -> None:
         self.plan = plan
-        self._settings = settings
-        self._interrupts = interrupts
+        self._rung = machine.rung
+        self._settings = machine.settings
+        self._interrupts = machine.interrupts
         self._announce = announce
         self._clock = SystemClock()
         self._broker: KafkaBroker | None = None
@@ -126,9 +133,7 @@ class Stack:
 
     def _start(self) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
-        bootstrap = self._start_kafka()
-        environ = part_environ(self.plan, self._settings, bootstrap)
-        self._part_settings = load_settings(environ)
+        environ = self._start_kafka()
         self._create_topics()
         ports = self.plan.ports
         page = own_module("console.stack.catcher")
@@ -141,16 +146,20 @@ class Stack:
         self._await(_API, self._answers(f"{self.plan.api_url}/readyz"))
         self._await(_WORKERS, self._lanes_spread)
 
-    def _start_kafka(self) -> str:
+    def _start_kafka(self) -> dict[str, str]:
+        """Start Kafka, or make sure that it answers, and return the environment of the parts."""
         began = self._clock.monotonic()
         plan = self.plan
-        prepare(plan.rung, plan.environ, print)
-        placement = Placement(plan.kafka_directory, plan.ports.kafka)
-        self._broker = new_broker(plan.rung, placement, plan.environ)
+        prepare(self._rung, plan.environ, print)
+        placement = Placement(plan.directory / "kafka", plan.ports.kafka)
+        self._broker = new_broker(self._rung, placement, plan.environ)
         self._broker.start()
+        environ = part_environ(plan, self._settings, self._broker.bootstrap)
+        self._part_settings = load_settings(environ)
+        TopicAdmin(self.properties).ping()
         seconds = self._clock.monotonic() - began
         self._announce(Started(_KAFKA, self._broker.bootstrap, seconds))
-        return self._broker.bootstrap
+        return environ
 
     def _create_topics(self) -> None:
         admin = TopicAdmin(self.properties)
@@ -163,6 +172,7 @@ class Stack:
 
     def _spawn(self, name: str, command: list[str], environ: dict[str, str]) -> None:
         log = self.logs / f"{name.lower().replace(' ', '-')}.log"
+        log.unlink(missing_ok=True)
         with self._interrupts.shielded():
             self._children[name] = Child(ChildSpec(name, command, log, environ))
 

@@ -1,7 +1,6 @@
 """The stack on fixed ports until Ctrl-C, with its addresses and a line that tells how it is."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Never
@@ -11,16 +10,14 @@ from rich.console import Console
 
 from console.stack.catch import Catch
 from console.stack.demo import show_part
-from console.stack.interrupts import Interrupts
 from console.stack.kafka import Kind, Rung
 from console.stack.live import LiveLine, status_line
 from console.stack.plan import Ports, StackPlan, check_ports, topology
-from console.stack.stack import Stack
+from console.stack.stack import Machine, Stack
 from console.stack.watch import Watch
 from console.stack.workplace import Workplace
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.errors import KafkaFault
-from runtime.settings import Settings
 
 _LOOK_SECONDS: Final = 1.0
 
@@ -39,29 +36,20 @@ class UpOptions:
     data_dir: Path | None
 
 
-def run_up(options: UpOptions, rung: Rung, settings: Settings, environ: Mapping[str, str]) -> int:
-    """Run until a signal comes and return the exit code; raises what the stack raises."""
-    console = Console(highlight=False)
+def run_up(options: UpOptions, machine: Machine, console: Console) -> Never:
+    """Run until a signal's KeyboardInterrupt; raises what the stack raises."""
+    rung = machine.rung
     if options.data_dir is not None and rung.kind is not Kind.JAVA:
         raise WrongOption(
             f"--data-dir keeps a Kafka run by Java, and here it is {rung.description}"
         )
     _check_ports(options.ports, rung)
-    interrupts = Interrupts()
-    with interrupts, Workplace(options.data_dir) as workplace:
-        plan = _plan(options, workplace.directory, rung, settings, environ)
-        console.print(f"Kafka is {rung.description}.\n", soft_wrap=True)
-        try:
-            with Stack(plan, settings, interrupts, lambda part: show_part(console, part)) as stack:
-                console.print(_welcome(plan), markup=False, soft_wrap=True)
-                _look_on(stack, console, SystemClock())
-        except KeyboardInterrupt:
-            console.print("\nEverything is stopped.")
-            return 0
-        except BaseException:
-            workplace.keep()
-            console.print(f"The logs are in {plan.directory / 'logs'}")
-            raise
+    console.print(f"Kafka is {rung.description}.\n", soft_wrap=True)
+    with Workplace(options.data_dir) as workplace, workplace.kept_on_failure(console):
+        plan = _plan(options, workplace.directory, machine)
+        with Stack(plan, machine, lambda part: show_part(console, part)) as stack:
+            console.print(_welcome(plan), markup=False, soft_wrap=True)
+            _look_on(stack, console, SystemClock())
 
 
 def _look_on(stack: Stack, console: Console, clock: Clock) -> Never:
@@ -85,25 +73,18 @@ def _look_on(stack: Stack, console: Console, clock: Clock) -> Never:
         catch.close()
 
 
-def _plan(
-    options: UpOptions,
-    directory: Path,
-    rung: Rung,
-    settings: Settings,
-    environ: Mapping[str, str],
-) -> StackPlan:
+def _plan(options: UpOptions, directory: Path, machine: Machine) -> StackPlan:
+    settings = machine.settings
     try:
         wanted = topology(settings.topic_prefix, options.tiers, settings.partitions)
     except ValueError as error:
         raise WrongOption(f"--tiers: {error}") from error
     return StackPlan(
-        rung=rung,
         directory=directory,
-        kafka_directory=directory / "kafka",
         ports=options.ports,
         workers=options.workers,
         topology=wanted,
-        environ=environ,
+        environ=machine.environ,
     )
 
 
@@ -123,7 +104,7 @@ def _welcome(plan: StackPlan) -> str:
     return f"""
   API documentation  {plan.api_url}/docs
   Caught mails       {plan.page_url}
-  Logs               {plan.directory / "logs"}
+  Logs and data      {plan.directory}
 
 Send a mail, then look at it on the page:
 

@@ -2,9 +2,13 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from rich.console import Console
 
 
 class Workplace:
@@ -31,6 +35,15 @@ class Workplace:
         if self._given is None and not self._kept:
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def keep(self) -> None:
-        """Leave the directory for a look at the logs."""
-        self._kept = True
+    @contextmanager
+    def kept_on_failure(self, console: Console) -> Iterator[None]:
+        """Leave the directory for a look at the logs when the block fails, and name it."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            self._kept = any(log.stat().st_size for log in self.directory.rglob("*.log"))
+            if self._kept:
+                console.print(f"\nThe logs are below {self.directory}", soft_wrap=True)
+            raise
