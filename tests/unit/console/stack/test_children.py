@@ -77,3 +77,20 @@ def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
 
     assert tail(log, 2) == "line 9998\nline 9999"
     assert tail(tmp_path / "none", 2) == ""
+
+
+def test_kill_ends_descendants_with_process_groups_of_their_own(tmp_path: Path) -> None:
+    """A supervisor's children are in its session, whatever groups it puts them into."""
+    log = tmp_path / "log"
+    code = (
+        "import subprocess, sys, time\n"
+        "command = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "print(subprocess.Popen(command, process_group=0).pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    with Child(spec(log, code)) as child:
+        wait_until(lambda: tail(log, 1).isdigit())
+        grandchild = int(tail(log, 1))
+        child.kill()
+
+        wait_until(lambda: not is_running(grandchild), timeout=5)
