@@ -7,8 +7,6 @@ randomness, so every attempt of a mail has the same bytes.
 
 import re
 from dataclasses import dataclass
-from email.headerregistry import Address, AddressHeader
-from email.policy import SMTP
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
@@ -24,6 +22,7 @@ from schemas.events import Recipient, SignupEvent
 #: An address as the event promises it: no blanks, controls, brackets or quotes, one @.
 _MAILBOX: Final = re.compile(r'[^\x00-\x20\x7f-\x9f\u2028\u2029<>()\[\]\\,:;"@]+@[A-Za-z0-9.-]+')
 _LONGEST_MAILBOX: Final = 320
+_SENDER: Final = re.compile(r"(?P<name>[^<>]*?)\s*<(?P<address>[^<>\s]+)>|(?P<bare>[^<>\s]+)")
 
 
 class InvalidSender(ValueError):
@@ -46,21 +45,20 @@ class Sender:
         """
         if not text.isprintable():
             raise InvalidSender(f"{text!r} holds control characters")
-        header = SMTP.header_factory("From", text)
-        addresses: tuple[Address, ...] = ()
-        if isinstance(header, AddressHeader):
-            addresses = header.addresses
-        if len(addresses) != 1 or header.defects:
+        match = _SENDER.fullmatch(text.strip())
+        if match is None:
             raise InvalidSender(f"{text!r} is not one mailbox such as Name <local@domain>")
-        mailbox = addresses[0]
+        local, _, domain = (match["bare"] or match["address"]).rpartition("@")
         try:
-            domain = idna.encode(mailbox.domain, uts46=True).decode()
+            address = f"{local}@{idna.encode(domain, uts46=True).decode()}"
         except idna.IDNAError as error:
-            raise InvalidSender(f"{mailbox.domain!r} is not a domain name") from error
-        address = f"{mailbox.username}@{domain}"
-        if not _MAILBOX.fullmatch(address):
+            raise InvalidSender(f"{domain!r} is not a domain name") from error
+        if len(address) > _LONGEST_MAILBOX or not _MAILBOX.fullmatch(address):
             raise InvalidSender(f"{address!r} is not an address that every relay accepts")
-        return cls(address=address, name=one_line(mailbox.display_name))
+        name = match["name"] or ""
+        if name.startswith('"') and name.endswith('"') and len(name) > 1:
+            name = re.sub(r"\\(.)", r"\1", name[1:-1])
+        return cls(address=address, name=one_line(name))
 
     @property
     def domain(self) -> str:

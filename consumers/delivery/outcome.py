@@ -1,7 +1,8 @@
 """Classifies a reply that is no acceptance: whose fault it is, of what kind, when to try again."""
 
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from consumers.delivery.delay import requested_delay_ms
 from consumers.delivery.reply import Reply
@@ -19,21 +20,32 @@ def classify(reply: Reply, phase: Phase) -> Failure:
 
     A reply that is neither 4yz nor 5yz where it stood is a relay out of step with us.
     """
-    scope, kind, rule = Scope.ENDPOINT, FailureClass.TRANSIENT, UNEXPECTED_REPLY
     text = _ADDRESS.sub("<>", reply.text)
-    if 400 <= reply.code < 600:
-        for candidate in RULES:
-            found = candidate.kind(reply.code, reply.enhanced, text, phase)
-            if found is not None:
-                scope, kind, rule = candidate.scope, found, candidate.name
-                break
+    verdict = _verdict(reply.code, reply.enhanced, text, phase)
     return Failure(
-        scope=scope,
-        kind=kind,
+        scope=verdict.scope,
+        kind=verdict.kind,
         phase=phase,
         text=reply.text,
-        rule=rule,
+        rule=verdict.rule,
         code=reply.code,
         enhanced=reply.enhanced,
-        retry_after_ms=requested_delay_ms(text) if kind in _WAITING_HELPS else None,
+        retry_after_ms=requested_delay_ms(text) if verdict.kind in _WAITING_HELPS else None,
     )
+
+
+class _Verdict(NamedTuple):
+    scope: Scope
+    kind: FailureClass
+    rule: str
+
+
+@lru_cache(maxsize=1024)
+def _verdict(code: int, enhanced: str | None, text: str, phase: Phase) -> _Verdict:
+    """Ask the rules. Without addresses, relays say the same few things over and over."""
+    if 400 <= code < 600:
+        for rule in RULES:
+            kind = rule.kind(code, enhanced, text, phase)
+            if kind is not None:
+                return _Verdict(rule.scope, kind, rule.name)
+    return _Verdict(Scope.ENDPOINT, FailureClass.TRANSIENT, UNEXPECTED_REPLY)

@@ -178,10 +178,11 @@ def _address_literal(protocol: SMTPProtocol) -> str:
 
 def _tls_failed(phase: Phase, error: ssl.SSLError) -> SessionFailed:
     """A certificate that does not convince, or no TLS at all, stays so until a person acts."""
-    ours = isinstance(error, ssl.SSLCertVerificationError) or "WRONG_VERSION" in str(error)
-    kind = FailureClass.CONFIG if ours else FailureClass.TRANSIENT
-    rule = "certificate-refused" if ours else "tls-failed"
-    return _failed(phase, f"TLS failed: {error}", rule, kind)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _failed(phase, f"TLS failed: {error}", "certificate-refused", FailureClass.CONFIG)
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return _failed(phase, f"TLS failed: {error}", "tls-not-spoken", FailureClass.CONFIG)
+    return _failed(phase, f"TLS failed: {error}", "tls-failed")
 
 
 def _failed(

@@ -1,0 +1,200 @@
+"""Connections are kept and reused, and one that the relay gave up costs no mail an attempt."""
+
+import asyncio
+
+import pytest
+
+from consumers.delivery.message import Message
+from consumers.delivery.pool import (
+    LONGEST_AGE_SECONDS,
+    LONGEST_IDLE_SECONDS,
+    MOST_TRANSACTIONS,
+)
+from consumers.delivery.smtp import SmtpDelivery
+from retry_topics.failure import Accepted, Failure, Phase
+from tests.smtp.conftest import Connect
+from tests.support.clock import ManualClock
+from tests.support.smtp_server import Drop, Hold, Say, ScriptedServer
+from tests.support.wait import eventually
+
+
+async def test_a_connection_serves_many_mails(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """Mail after mail goes over one session, greeted once and without RSET between."""
+    for _ in range(3):
+        assert isinstance(await delivery.send(message), Accepted)
+
+    (session,) = server.sessions
+    assert session.verbs == ["EHLO", *["MAIL", "RCPT", "DATA"] * 3]
+
+
+async def test_a_connection_is_replaced_after_so_many_mails(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """Providers count mails per connection; we take leave before they do."""
+    for _ in range(MOST_TRANSACTIONS + 1):
+        await delivery.send(message)
+
+    assert len(server.sessions) == 2
+    assert server.sessions[0].verbs.count("MAIL") == MOST_TRANSACTIONS
+    assert server.sessions[0].verbs[-1] == "QUIT"
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "sessions"),
+    [
+        (LONGEST_IDLE_SECONDS - 1, 1, 1),
+        (LONGEST_IDLE_SECONDS + 1, 1, 2),
+        # In use all the time, but for longer than a connection may live.
+        (LONGEST_IDLE_SECONDS - 1, int(LONGEST_AGE_SECONDS // 4) + 2, 2),
+    ],
+)
+async def test_connections_end_by_idleness_and_by_age(
+    server: ScriptedServer,
+    delivery: SmtpDelivery,
+    message: Message,
+    clock: ManualClock,
+    step: float,
+    steps: int,
+    sessions: int,
+) -> None:
+    """A kept connection is given up before the relay does it, and after five minutes anyway."""
+    await delivery.send(message)
+    for _ in range(steps):
+        clock.advance(step)
+        await delivery.send(message)
+
+    assert len(server.sessions) == sessions
+
+
+@pytest.mark.parametrize(
+    "first_answer",
+    [
+        Drop(),
+        Say("421 4.4.2 mx Error: timeout exceeded"),
+        Say("421 4.3.2 Service shutting down"),
+        Say("451 4.4.2 Timeout waiting for data from client."),
+    ],
+)
+async def test_a_stale_connection_is_reopened_without_an_outcome(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message, first_answer: Drop | Say
+) -> None:
+    """The relay had given the kept connection up: the mail goes out on a new one at once."""
+    await delivery.send(message)
+    server.on(Phase.MAIL, first_answer, times=1)
+
+    assert isinstance(await delivery.send(message), Accepted)
+    assert len(server.sessions) == 2
+    assert len(server.mails) == 2
+
+
+async def test_a_connection_that_ended_while_idle_is_not_used(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """A relay that restarts between two mails is not noticed by either."""
+    await delivery.send(message)
+    server.drop_sessions()
+
+    assert isinstance(await delivery.send(message), Accepted)
+    assert len(server.sessions) == 2
+
+
+async def test_the_same_answer_on_a_new_connection_is_an_outcome(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """Stale can only be what was kept: a new session that is turned away is an outage."""
+    server.on(Phase.MAIL, Say("421 4.3.2 Service shutting down"))
+
+    outcome = await delivery.send(message)
+
+    assert isinstance(outcome, Failure)
+    assert outcome.is_outage
+    assert len(server.sessions) == 1
+
+
+async def test_a_relay_that_stays_away_after_a_stale_connection_is_an_outage(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """Reopening is tried once; what comes of it counts."""
+    await delivery.send(message)
+    server.on(Phase.MAIL, Drop(), times=1)
+    server.on(Phase.BANNER, Say("421 4.3.2 Service not active"))
+
+    outcome = await delivery.send(message)
+
+    assert isinstance(outcome, Failure)
+    assert outcome.phase is Phase.BANNER
+
+
+@pytest.mark.parametrize("phase", [Phase.RCPT, Phase.DATA])
+async def test_a_refused_transaction_is_reset_before_the_next(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message, phase: Phase
+) -> None:
+    """The connection stays, and the next mail starts with a clean envelope."""
+    server.on(phase, Say("450 4.2.0 not now"), times=1)
+
+    assert isinstance(await delivery.send(message), Failure)
+    assert isinstance(await delivery.send(message), Accepted)
+    (session,) = server.sessions
+    assert session.verbs.count("RSET") == 1
+    assert session.verbs.index("RSET") < len(session.verbs) - 3
+
+
+async def test_a_refusal_of_the_content_keeps_the_connection(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """After the dot the transaction is over, refused or not, so no reset is needed."""
+    server.on(Phase.DOT, Say("554 5.6.0 no"), times=1)
+
+    await delivery.send(message)
+    assert isinstance(await delivery.send(message), Accepted)
+    (session,) = server.sessions
+    assert "RSET" not in session.verbs
+
+
+async def test_no_more_connections_than_allowed(
+    server: ScriptedServer, connect: Connect, message: Message
+) -> None:
+    """Sends beyond the limit wait for a connection instead of opening one."""
+    gate = asyncio.Event()
+    server.on(Phase.DOT, Hold(gate))
+    delivery = connect(server.url(), connections=2)
+    sends = [asyncio.ensure_future(delivery.send(message)) for _ in range(5)]
+    await eventually(lambda: [s.verbs[-1:] for s in server.sessions] == [["DATA"]] * 2)
+
+    gate.set()
+    outcomes = await asyncio.gather(*sends)
+
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    assert len(server.sessions) == 2
+
+
+async def test_a_failing_relay_does_not_use_up_the_slots(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """After many failures to open, the one connection is still there to be opened."""
+    server.on(Phase.BANNER, Say("421 no"), times=5)
+    for _ in range(5):
+        assert isinstance(await delivery.send(message), Failure)
+
+    assert isinstance(await delivery.send(message), Accepted)
+
+
+async def test_closing_takes_leave_and_ends_what_runs(
+    server: ScriptedServer, connect: Connect, message: Message
+) -> None:
+    """Idle connections say QUIT; a mail under way ends with an outcome, not with an exception."""
+    delivery = connect(server.url(), connections=2)
+    server.on(Phase.DATA, Hold(asyncio.Event()), recipient="slow@example.org")
+    slow = Message("<2@x>", "app@example.com", "slow@example.org", message.content)
+    sending = asyncio.ensure_future(delivery.send(slow))
+    await eventually(lambda: server.sessions and server.sessions[0].verbs[-1:] == ["DATA"])
+    await delivery.send(message)
+
+    await delivery.close()
+
+    outcome = await sending
+    assert isinstance(outcome, Failure)
+    assert outcome.is_outage
+    await eventually(lambda: server.sessions[1].verbs[-1] == "QUIT")

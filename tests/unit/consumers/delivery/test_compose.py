@@ -1,0 +1,165 @@
+"""Events become mails by their templates, each compiled once, with values that stay values."""
+
+from collections.abc import Mapping
+from email import message_from_bytes
+from email.policy import default
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.delivery.compose import Composer
+from consumers.delivery.mime import Sender
+from consumers.delivery.render import Renderer, Unrenderable
+from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue, Template, TemplateSource
+from schemas.errors import UnknownTemplate
+from schemas.events import Recipient, SignupEvent
+from schemas.manifest import Category, OnAmbiguous
+from schemas.variables import Kind, Variable
+
+
+class CountingCatalogue(Catalogue):
+    """Counts how often each template is asked for."""
+
+    def __init__(self, templates: Mapping[str, Template]) -> None:
+        super().__init__(templates)
+        self.asked = 0
+
+    def get(self, name: str) -> Template:
+        self.asked += 1
+        return super().get(name)
+
+
+def catalogue(
+    text: str = "Hi {{ name }}", html: str = "<p>{{ name }}</p>", subject: str = "S {{ name }}"
+) -> CountingCatalogue:
+    variables = {
+        name: Variable(name, Kind.TEXT, 5000, name == "name", "A value.", multiline=True)
+        for name in ("name", "note")
+    }
+    sources = {"en": TemplateSource(subject, text, html), "de": TemplateSource("de", "de", "de")}
+    template = Template(
+        "greeting", Category.TRANSACTIONAL, None, OnAmbiguous.RESEND, variables, sources
+    )
+    return CountingCatalogue({"greeting": template})
+
+
+def event(
+    data: Mapping[str, str], template: str = "greeting", locale: str = "en-GB"
+) -> SignupEvent:
+    recipient = Recipient("ada@example.org", "Ada")
+    return SignupEvent(UUID(int=1), 1_714_645_230_000, template, recipient, locale, data, "t")
+
+
+def test_values_are_escaped_in_html_only() -> None:
+    """Markup in a value is text in the HTML part and stays as it is in the others."""
+    rendered = Renderer(catalogue()).render(event({"name": "<b>&"}))
+
+    assert rendered.html == "<p>&lt;b&gt;&amp;</p>"
+    assert rendered.text == "Hi <b>&"
+    assert rendered.subject == "S <b>&"
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), min_size=1))
+def test_values_are_never_templates(value: str) -> None:
+    """Jinja in a value is not run, whatever it says."""
+    rendered = Renderer(catalogue()).render(event({"name": "{{ 7*7 }}" + value}))
+
+    assert rendered.text == "Hi {{ 7*7 }}" + value
+
+
+def test_an_optional_variable_that_is_missing_is_empty() -> None:
+    """It can be asked for and written without an error."""
+    renderer = Renderer(catalogue(text="a{% if note %}!{% endif %}{{ note }}b"))
+
+    assert renderer.render(event({"name": "x"})).text == "ab"
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [({}, "data.name"), ({"name": "x", "other": "y"}, "data.other"), ({"name": "\0"}, "data.name")],
+)
+def test_values_that_the_template_does_not_take_make_no_mail(
+    data: dict[str, str], named: str
+) -> None:
+    """Events come from other producers than our API, too, so values are checked again."""
+    with pytest.raises(Unrenderable, match=named):
+        Renderer(catalogue()).render(event(data))
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ nothing }}", "{{ 1 // (name|length - 1) }}", "{{ name.a.b }}", "{% if %}"]
+)
+def test_a_template_that_fails_makes_no_mail(source: str) -> None:
+    """A template's own fault is the mail's end, not the worker's."""
+    with pytest.raises(Unrenderable, match="greeting"):
+        Renderer(catalogue(text=source)).render(event({"name": "x"}))
+
+
+def test_an_unknown_template_is_named() -> None:
+    """The catalogue's own error goes on to whoever decides what becomes of the record."""
+    with pytest.raises(UnknownTemplate, match="nowhere"):
+        Renderer(catalogue()).render(event({"name": "x"}, template="nowhere"))
+
+
+def test_a_template_is_read_once_per_locale() -> None:
+    """However many locales are wished for, only those that exist are compiled."""
+    templates = catalogue()
+    renderer = Renderer(templates)
+    renderer.render(event({"name": "x"}))
+    first = templates.asked
+
+    for wish in ("en", "en-GB", "fr", "en-x-0", "en-x-1"):
+        renderer.render(event({"name": "x"}, locale=wish))
+
+    assert templates.asked == first + 5
+
+
+def test_the_locale_falls_back() -> None:
+    """A region's wish is met by its language."""
+    assert Renderer(catalogue()).render(event({"name": "x"}, locale="de-AT")).text == "de"
+
+
+BUILT_IN = Catalogue.load(DEFAULT_DIRECTORY)
+DATA = {
+    "confirm_url": "https://app.example.com/confirm?token=a&b=%3Cc%3E",
+    "reset_url": "https://app.example.com/reset?token=abc",
+    "subject": "Grüße, 你好 & <hello>",
+    "body": "one\n.two\n<three>",
+}
+
+
+@pytest.mark.parametrize("locale", ["en", "de", "zh-CN"])
+@pytest.mark.parametrize("name", BUILT_IN.names)
+def test_every_built_in_template_becomes_a_readable_mail(name: str, locale: str) -> None:
+    """Each has a subject, a text and an HTML part with its required values in it."""
+    template = BUILT_IN.get(name)
+    data = {
+        variable: DATA.get(variable, "https://app.example.com/x")
+        for variable, declared in template.variables.items()
+        if declared.required
+    }
+
+    message = Composer(Renderer(BUILT_IN), Sender("app@example.com")).compose(
+        event(data, name, locale)
+    )
+
+    mail = message_from_bytes(message.content, policy=default)
+    assert mail["Subject"]
+    text, html = (part.get_content() for part in mail.iter_parts())
+    assert "<html" not in text
+    assert "<html" in html
+    for variable in data:
+        if template.variables[variable].kind is Kind.URL:
+            assert data[variable] in text
+
+
+def test_composing_twice_gives_the_same_bytes() -> None:
+    """Another worker, another composer, the same mail."""
+    sender = Sender("app@example.com", "App")
+    first, second = (
+        Composer(Renderer(catalogue()), sender).compose(event({"name": "x"})) for _ in range(2)
+    )
+
+    assert first.content == second.content

@@ -1,0 +1,91 @@
+"""Relay URLs are read strictly, and never show the password."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.delivery.endpoint import Credentials, InvalidRelayUrl, RelayEndpoint, Security
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://127.0.0.1:1025", RelayEndpoint("127.0.0.1", 1025, Security.CLEAR)),
+        ("smtp://localhost", RelayEndpoint("localhost", 25, Security.CLEAR)),
+        ("smtp://[::1]:25/", RelayEndpoint("::1", 25, Security.CLEAR)),
+        ("smtps://mx.example.com", RelayEndpoint("mx.example.com", 465, Security.TLS)),
+        (
+            "smtp+starttls://mx.example.com",
+            RelayEndpoint("mx.example.com", 587, Security.STARTTLS),
+        ),
+        (
+            "smtps://user%40example.com:p%40ss%2F@mx.example.com:2465?ca=/etc/ca.pem&helo=app.example",
+            RelayEndpoint(
+                "mx.example.com",
+                2465,
+                Security.TLS,
+                Credentials("user@example.com", "p@ss/"),
+                "app.example",
+                Path("/etc/ca.pem"),
+            ),
+        ),
+        (
+            "smtps://bücher.example",
+            RelayEndpoint("xn--bcher-kva.example", 465, Security.TLS),
+        ),
+    ],
+)
+def test_a_url_is_read(url: str, expected: RelayEndpoint) -> None:
+    """Scheme, host, port, credentials and parameters each go where they belong."""
+    assert RelayEndpoint.parse(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "scheme"),
+        ("mx.example.com", "scheme"),
+        ("http://mx.example.com", "scheme"),
+        ("smtp://", "no host"),
+        ("smtp://mx.example.com", "clear text"),
+        ("smtp://192.0.2.1", "clear text"),
+        ("smtp://localhost.example.com", "clear text"),
+        ("smtps://mx.example.com:0", "port 0"),
+        ("smtps://mx.example.com:99999", "malformed"),
+        ("smtps://mx.example.com:port", "malformed"),
+        ("smtps://[::1", "malformed"),
+        ("smtps://mx.example.com/path", "no path"),
+        ("smtps://mx.example.com#x", "fragment"),
+        ("smtps://user@mx.example.com", "a user name and a password"),
+        ("smtps://u:p%00@mx.example.com", "NUL"),
+        ("smtps://mx.example.com?tls=no", "unknown parameter"),
+        ("smtps://mx.example.com?ca=", "empty"),
+        ("smtps://mx.example.com?helo=a%20b", "helo"),
+        ("smtps://mx.example.com?helo=a%0D%0AMAIL", "helo"),
+        ("smtps://mx.exa mple.com", "spaces"),
+        ("smtps://mx.example.com\r\n", "control characters"),
+    ],
+)
+def test_a_wrong_url_says_what_is_wrong(url: str, reason: str) -> None:
+    """Nothing is guessed, and clear text stays on this machine."""
+    with pytest.raises(InvalidRelayUrl, match=reason):
+        RelayEndpoint.parse(url)
+
+
+def test_the_password_is_never_shown() -> None:
+    """Neither as text nor as representation."""
+    endpoint = RelayEndpoint.parse("smtps://user:hunter2@mx.example.com")
+
+    assert "hunter2" not in f"{endpoint} {endpoint!r} {endpoint.credentials!r}"
+    assert str(endpoint) == "smtps://mx.example.com:465"
+
+
+@given(st.text(alphabet="hunter2:@/?#[]%&=.smtp+ \u212a", max_size=40))
+def test_an_error_never_holds_the_password(noise: str) -> None:
+    """However a URL is mangled, its message is safe to print."""
+    try:
+        RelayEndpoint.parse(f"smtps://user:SECRETWORD{noise}@mx.example.com:bad")
+    except InvalidRelayUrl as error:
+        assert "SECRETWORD" not in str(error)  # noqa: PT017 - parsing may as well succeed
