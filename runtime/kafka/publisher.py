@@ -9,14 +9,22 @@ callback of the client runs in the loop, and nothing here is shared between thre
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from runtime.clock import Clock, Deadline
 from runtime.kafka.client import client_logger, error_hook
-from runtime.kafka.errors import KafkaFault, KafkaRefused
+from runtime.kafka.errors import KafkaRefused
+from runtime.kafka.published import (
+    RETRY_OUTAGE,
+    RETRY_QUEUE,
+    Delivered,
+    PublishError,
+    PublishUnavailable,
+    publish_error,
+)
 from runtime.kafka.records import OutRecord, Partition
 from runtime.logs import get_logger
 
@@ -24,9 +32,6 @@ _log = get_logger(__name__)
 
 #: Seconds after which a record that was not acknowledged is given up.
 DELIVERY_SECONDS: Final = 8.0
-#: What a refused caller is asked to wait, in seconds: for brokers to come back, a queue to drain.
-_RETRY_OUTAGE: Final = 5
-_RETRY_QUEUE: Final = 1
 #: Between two polls: while records are on their way, and while only the state may change.
 _BUSY_SECONDS: Final = 0.001
 _IDLE_SECONDS: Final = 0.1
@@ -44,42 +49,6 @@ _REQUIRED: Final[dict[str, object]] = {
     "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
     "statistics.interval.ms": 1000,
 }
-#: Refusals that are about the record itself; everything else is about the brokers or our access.
-_RECORD_FAULTS: Final = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.INVALID_MSG,
-        KafkaError.INVALID_MSG_SIZE,
-        KafkaError.INVALID_RECORD,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.POLICY_VIOLATION,
-    }
-)
-
-
-class Delivered(NamedTuple):
-    """Where an acknowledged record is."""
-
-    partition: Partition
-    offset: int
-
-
-class PublishUnavailable(KafkaFault):
-    """The record was not acknowledged because of the brokers; it may be sent again later.
-
-    It may still have been written: an acknowledgement can get lost.
-    """
-
-    def __init__(self, reason: str, retry_after_s: int, code: str = "") -> None:
-        super().__init__(reason, code)
-        self.retry_after_s = retry_after_s
-
-
-class PublishFailed(KafkaFault):
-    """The brokers will not take this record, now or later."""
-
-
-PublishError = PublishUnavailable | PublishFailed
 
 
 class _Broker(msgspec.Struct):
@@ -108,19 +77,13 @@ class _Waiter:
         if self.left == 0 and not self.future.done():
             self.future.set_result(None)
 
-    def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            place = Partition(message.topic() or "", message.partition() or 0)
-            self.settle(index, Delivered(place, message.offset() or 0))
-        else:
-            self.settle(index, _publish_error(error))
-
 
 class Publisher:
     """Publishes for one event loop. Cancelling a wait does not take a record back."""
 
     def __init__(self, properties: Mapping[str, object], clock: Clock) -> None:
         self._properties = {**_TUNED, **properties, **_REQUIRED}
+        self._under_way = 0
         self._clock = clock
         self._down_since: float | None = clock.monotonic()
         self._reason = "no broker is connected yet"
@@ -160,7 +123,7 @@ class Publisher:
             return []
         waiter = _Waiter(self._loop.create_future(), len(records))
         for index, record in enumerate(records):
-            refusal = self._produce(record, partial(waiter.on_delivery, index))
+            refusal = self._produce(record, partial(self._on_delivery, waiter, index))
             if refusal is not None:
                 waiter.settle(index, refusal)
         if waiter.left and not self._busy:
@@ -189,11 +152,11 @@ class Publisher:
     async def close(self, seconds: float) -> int:
         """Flush for at most so many seconds; return how many records were given up."""
         deadline = Deadline(self._clock, seconds)
-        while len(self._producer) and not deadline.expired():
+        while self._under_way and not deadline.expired():
             self._producer.poll(0)
             await asyncio.sleep(_BUSY_SECONDS)
         self._timer.cancel()
-        left = len(self._producer)
+        left = self._under_way
         if left:
             _log.error("publisher.records_given_up", records=left)
             self._producer.purge()
@@ -204,7 +167,7 @@ class Publisher:
     def _produce(self, record: OutRecord, on_delivery: "partial[None]") -> PublishError | None:
         down = self._down_since
         if down is not None and self._clock.monotonic() - down > DELIVERY_SECONDS:
-            return PublishUnavailable(self._reason, _RETRY_OUTAGE)
+            return PublishUnavailable(self._reason, RETRY_OUTAGE)
         try:
             self._producer.produce(
                 record.topic,
@@ -215,14 +178,27 @@ class Publisher:
                 headers=list(record.headers),
             )
         except BufferError:
-            return PublishUnavailable("the queue to Kafka is full", _RETRY_QUEUE, "_QUEUE_FULL")
+            return PublishUnavailable("the queue to Kafka is full", RETRY_QUEUE, "_QUEUE_FULL")
         except KafkaException as error:
-            return _publish_error(error.args[0])
+            return publish_error(error.args[0])
+        self._under_way += 1
         return None
 
+    def _on_delivery(
+        self, waiter: _Waiter, index: int, error: KafkaError | None, message: Message
+    ) -> None:
+        self._under_way -= 1
+        if error is None:
+            place = Partition(message.topic() or "", message.partition() or 0)
+            waiter.settle(index, Delivered(place, message.offset() or 0))
+        else:
+            waiter.settle(index, publish_error(error))
+
     def _poll(self) -> None:
-        self._producer.poll(0)
-        self._poll_in(_BUSY_SECONDS if len(self._producer) else _IDLE_SECONDS)
+        try:
+            self._producer.poll(0)
+        finally:
+            self._poll_in(_BUSY_SECONDS if self._under_way else _IDLE_SECONDS)
 
     def _poll_in(self, seconds: float) -> None:
         self._timer.cancel()
@@ -230,7 +206,7 @@ class Publisher:
         self._timer = self._loop.call_later(seconds, self._poll)
 
     def _on_fault(self, name: str, fatal: bool) -> None:
-        _log.warning("publisher.kafka_fault", error=name, fatal=fatal)
+        _log.debug("publisher.kafka_fault", error=name, fatal=fatal)
         if fatal:
             self._set_broken(f"the producer broke for good ({name})")
         elif name == "_ALL_BROKERS_DOWN":
@@ -251,12 +227,6 @@ class Publisher:
 
     def _set_down(self, reason: str) -> None:
         if self._down_since is None:
+            _log.warning("publisher.disconnected", reason=reason)
             self._down_since = self._clock.monotonic()
         self._reason = reason
-
-
-def _publish_error(error: KafkaError) -> PublishError:
-    reason = f"Kafka did not take the record: {error.str()}"
-    if error.code() in _RECORD_FAULTS:
-        return PublishFailed(reason, error.name())
-    return PublishUnavailable(reason, _RETRY_OUTAGE, error.name())

@@ -1,0 +1,56 @@
+"""What becomes of a record that is published: where it is, or why it was not acknowledged."""
+
+from typing import Final, NamedTuple
+
+from confluent_kafka import KafkaError
+
+from runtime.kafka.errors import KafkaFault
+from runtime.kafka.records import Partition
+
+#: What a refused caller is asked to wait, in seconds: for brokers to come back, a queue to drain.
+RETRY_OUTAGE: Final = 5
+RETRY_QUEUE: Final = 1
+#: Refusals that are about the record itself; everything else is about the brokers or our access.
+_RECORD_FAULTS: Final = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.POLICY_VIOLATION,
+    }
+)
+
+
+class Delivered(NamedTuple):
+    """Where an acknowledged record is."""
+
+    partition: Partition
+    offset: int
+
+
+class PublishUnavailable(KafkaFault):
+    """The record was not acknowledged because of the brokers; it may be sent again later.
+
+    It may still have been written: an acknowledgement can get lost.
+    """
+
+    def __init__(self, reason: str, retry_after_s: int, code: str = "") -> None:
+        super().__init__(reason, code)
+        self.retry_after_s = retry_after_s
+
+
+class PublishFailed(KafkaFault):
+    """The brokers will not take this record, now or later."""
+
+
+PublishError = PublishUnavailable | PublishFailed
+
+
+def publish_error(error: KafkaError) -> PublishError:
+    """Return our error for a record that the client library reports as not delivered."""
+    reason = f"Kafka did not take the record: {error.str()}"
+    if error.code() in _RECORD_FAULTS:
+        return PublishFailed(reason, error.name())
+    return PublishUnavailable(reason, RETRY_OUTAGE, error.name())
