@@ -18,12 +18,11 @@ from ingest.health import HealthChecks
 from ingest.intake import Intake
 from ingest.keys import Authenticator
 from ingest.meters import Meters
-from ingest.outbox import Outbox
+from ingest.outbox import Outbox, Publishing
 from ingest.problems import Kind, Refused, problem, response
 from ingest.records import Recorder
 from ingest.routes import Api, answering
 from runtime.clock import Clock
-from runtime.kafka.publisher import Publisher
 from runtime.metrics import Metrics
 from schemas.catalogue import Catalogue
 from schemas.events import SignupEvent
@@ -36,7 +35,7 @@ class Parts:
     """What the API is made of. `encode` frames an event, `new_id` names one without a key."""
 
     topic: str
-    publisher: Publisher
+    publisher: Publishing
     catalogue: Catalogue
     clock: Clock
     metrics: Metrics

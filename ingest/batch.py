@@ -19,7 +19,7 @@ from ingest.outbox import Outbox, accepted, publish_problem, publish_refusal
 from ingest.payloads import MAX_BATCH_ITEMS, BatchItem
 from ingest.problems import FieldProblem, Problem, Refused, invalid
 from ingest.records import Entry, Recorder
-from runtime.kafka.publisher import Delivered, PublishError, PublishUnavailable
+from runtime.kafka.published import Delivered, PublishError, PublishUnavailable
 
 MAX_BODY: Final = 8 * 1024 * 1024
 #: Items that are checked before others get their turn in the event loop.

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from ingest.bodies import JSON
 from ingest.meters import Meters
-from runtime.kafka.publisher import Publisher
+from ingest.outbox import Publishing
 from runtime.metrics import CONTENT_TYPE
 
 
@@ -20,7 +20,7 @@ class Health(msgspec.Struct, frozen=True):
 class HealthChecks:
     """Answers from what is known; no answer waits for Kafka."""
 
-    def __init__(self, publisher: Publisher, meters: Meters) -> None:
+    def __init__(self, publisher: Publishing, meters: Meters) -> None:
         self._publisher = publisher
         self._meters = meters
 

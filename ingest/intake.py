@@ -13,7 +13,7 @@ from ingest.outbox import Outbox, accepted, publish_refusal
 from ingest.payloads import EmailRequest, SignupRequest
 from ingest.problems import FieldProblem
 from ingest.records import Recorder
-from runtime.kafka.publisher import Delivered
+from runtime.kafka.published import Delivered
 from schemas.events import SignupEvent
 
 MAX_BODY: Final = 1024 * 1024

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -9,7 +10,26 @@ from ingest.meters import Meters
 from ingest.problems import Kind, Problem, Refused, problem, unavailable
 from ingest.records import Entry
 from runtime.clock import Clock
-from runtime.kafka.publisher import Delivered, Publisher, PublishError, PublishUnavailable
+from runtime.kafka.published import Delivered, PublishError, PublishUnavailable
+from runtime.kafka.records import OutRecord
+
+
+class Publishing(Protocol):
+    """What the API needs of a publisher; see `runtime.kafka.publisher.Publisher`."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is not healthy; empty while it is."""
+
+    @property
+    def fatal(self) -> bool:
+        """Tell whether only a new process helps."""
+
+    def healthy(self) -> bool:
+        """Tell whether records can be expected to be acknowledged."""
+
+    async def publish_many(self, records: Sequence[OutRecord]) -> list[Delivered | PublishError]:
+        """Return what became of each record, in order."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -41,7 +61,7 @@ def publish_refusal(error: PublishError) -> Refused:
 class Outbox:
     """Publishes entries and keeps count of them."""
 
-    publisher: Publisher
+    publisher: Publishing
     meters: Meters
     clock: Clock
 

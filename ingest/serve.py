@@ -17,6 +17,7 @@ from ingest.app import Parts, build_app
 from ingest.keys import Authenticator, KeyFile, KeyFileError, OneTenant
 from runtime.clock import Clock, Deadline, SystemClock
 from runtime.kafka.client import client_properties
+from runtime.kafka.errors import KafkaRefused
 from runtime.kafka.publisher import Publisher
 from runtime.kafka.registry import RegistryErrors, SchemaRegistry
 from runtime.lifecycle import StopSignal
@@ -55,9 +56,9 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, then finish what was accepted; return the exit code.
 
     Raises:
-        SettingsError: the address cannot be bound or must not be, or the keys file is wrong.
+        SettingsError: the address cannot be bound or must not be, the keys file is wrong, or the
+            client library refuses a property.
         BrokenCatalogue: the templates cannot be used.
-        KafkaFault: the client library refuses its properties.
         RegistryUnavailable, SchemaRefused: the schema cannot be registered.
     """
     clock = SystemClock()
@@ -145,7 +146,11 @@ async def _serve(
             timeout_graceful_shutdown=max(1, int(drain_seconds - _FLUSH_SECONDS)),
         )
     )
-    publisher.start()
+    try:
+        publisher.start()
+    except KafkaRefused as error:
+        problem = SettingProblem("MAILCASCADE_KAFKA_PROPERTIES", None, str(error))
+        raise SettingsError([problem]) from error
     _spare_collections()
     async with StopSignal() as stop:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
