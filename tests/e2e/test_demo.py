@@ -2,17 +2,19 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.support.processes import Command
 
 
-def test_the_demo_loses_nothing_and_leaves_nothing() -> None:
+def test_the_demo_loses_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     """All signups end in exactly one place, each tier is used, and everything is stopped."""
-    with Command("demo", "--signups=60") as demo:
+    with Command("demo", "--signups=60", environ={"TMPDIR": str(tmp_path)}) as demo:
         assert demo.exit_code() == 0, demo.output
         assert demo.left_behind() == {}
+    assert list(tmp_path.iterdir()) == []
 
     shown = dict(re.findall(r"│ *(\w[^│]*?) *│ *(\d+) │", demo.output))
     # Of 60, 4 in a hundred are greylisted, 3, 3, 2 and 1 meet the other difficulties:
@@ -34,21 +36,22 @@ def test_the_demo_loses_nothing_and_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize("moment", ["Kafka is", "Mail catcher", "Posting"])
-def test_an_interrupted_demo_leaves_nothing(moment: str) -> None:
+def test_an_interrupted_demo_leaves_nothing(moment: str, tmp_path: Path) -> None:
     """Ctrl-C while Kafka starts, while the parts start, and while signups are posted."""
-    with Command("demo") as demo:
+    with Command("demo", environ={"TMPDIR": str(tmp_path)}) as demo:
         demo.wait_for(moment)
         demo.signal(signal.SIGINT)
 
         assert demo.exit_code(60) == 130, demo.output
         assert demo.left_behind() == {}
+    assert list(tmp_path.iterdir()) == []
     assert "Everything that was started has been stopped." in demo.output
     assert "Traceback" not in demo.output
 
 
-def test_a_second_interrupt_ends_the_demo_at_once_and_leaves_nothing() -> None:
+def test_a_second_interrupt_ends_the_demo_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     """Whoever does not want to wait for an orderly stop need not; no worker outlives it either."""
-    with Command("demo") as demo:
+    with Command("demo", environ={"TMPDIR": str(tmp_path)}) as demo:
         demo.wait_for("Workers")
         demo.signal(signal.SIGINT)
         demo.signal(signal.SIGINT)

@@ -71,9 +71,9 @@ def test_up_delivers_shows_where_and_stops_in_order(ports: Ports, tmp_path: Path
     assert "Traceback" not in up.output + again.output
 
 
-def test_a_part_that_dies_is_named_and_the_rest_is_stopped(ports: Ports) -> None:
-    """The message has the part, how it ended, and the end of its log."""
-    with Command("up", *ports.options) as up:
+def test_a_part_that_dies_is_named_and_the_rest_is_stopped(ports: Ports, tmp_path: Path) -> None:
+    """The message has the part, how it ended, and the end of its log; all logs are kept."""
+    with Command("up", *ports.options, environ={"TMPDIR": str(tmp_path)}) as up:
         up.wait_for(READY)
         os.kill(up.find("console.stack.catcher"), signal.SIGKILL)
 
@@ -81,6 +81,9 @@ def test_a_part_that_dies_is_named_and_the_rest_is_stopped(ports: Ports) -> None
         assert up.left_behind() == {}
     assert "Mail catcher was ended by signal 9. The end of its log:" in up.output
     assert f"SMTP on 127.0.0.1:{ports.smtp}" in up.output
+    (kept,) = tmp_path.iterdir()
+    assert str(kept) in up.output
+    assert (kept / "logs" / "workers.log").exists()
 
 
 def test_a_taken_port_is_named_before_anything_starts(ports: Ports) -> None:

@@ -28,6 +28,8 @@ from console.stack.kafka import (
     prepare,
 )
 from retry_topics.topology import Topology
+from runtime.kafka.admin import TopicAdmin
+from runtime.kafka.errors import KafkaFault
 from tests.support.processes import children
 
 _ASK_SECONDS: Final = 300.0
@@ -94,9 +96,11 @@ class BrokerDesk:
             broker = new_broker(rung, Placement(self._directory), self._environ)
             before = children()
             broker.start()
+            if rung.kind is Kind.EXTERNAL:
+                TopicAdmin({"bootstrap.servers": rung.where}).ping()
             self._started = children() - before
             self._broker = broker
-        except (NoBroker, JarsUnavailable, BrokerFailed) as error:
+        except (NoBroker, JarsUnavailable, BrokerFailed, KafkaFault) as error:
             self._trouble = str(error)
 
 
