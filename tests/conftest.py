@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from console.stack.catcher.threaded import CatcherThread
 from console.stack.kafka import (
@@ -35,6 +36,11 @@ DESK_SERVER = pytest.StashKey[DeskServer]()
 DESK_PATH = "broker_desk"
 
 TopicsFactory = Callable[..., Topology]
+
+
+# A slow moment of the machine is no finding.
+hypothesis_settings.register_profile("mailcascade", deadline=None)
+hypothesis_settings.load_profile("mailcascade")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,7 +79,8 @@ def broker(request: pytest.FixtureRequest) -> BrokerAddress:
             return request.config.stash[DESK].address()
         return ask_desk(request.config.workerinput[DESK_PATH])  # type: ignore[attr-defined]
     except BrokerUnavailable as error:
-        pytest.fail(str(error), pytrace=False)
+        trouble = str(error)
+    pytest.fail(trouble, pytrace=False)
 
 
 @pytest.fixture
