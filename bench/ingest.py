@@ -76,6 +76,7 @@ def _measure(no_op: tuple[int, int], api: tuple[int, int]) -> list[tuple[str, st
     events = best.load.requests * _BATCH
     return [
         ("no-op FastAPI route, requests/s", f"{no_op_rate:,.0f}"),
+        ("no-op, CPU us/request", _microseconds(_best(nothing), 1)),
         ("single POST, requests/s", f"{single_rate:,.0f}"),
         ("single POST / no-op", f"{single_rate / no_op_rate:.2f}"),
         ("single POST, CPU us/request", _microseconds(_best(single), 1)),
