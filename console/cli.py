@@ -54,6 +54,8 @@ def main() -> None:
     except CommandFailed as error:
         print(f"mailcascade: {error}", file=sys.stderr)
         sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
     except Exception:  # noqa: BLE001 - the process' boundary: logged, and an exit code
         _log.exception("command.failed", arguments=sys.argv[1:])
         sys.exit(ExitCode.FAILED)
@@ -103,7 +105,7 @@ def worker(
     """Run workers that send the mails. SIGTERM finishes the mails in hand, then stops."""
     settings = _long_running()
     # Loaded here, so that the API does not carry the delivery in its memory.
-    from consumers.mailer.poller import PollerFailed  # noqa: PLC0415
+    from consumers.mailer.committer import CommitterFailed  # noqa: PLC0415
     from consumers.mailer.slots import NoSlot  # noqa: PLC0415
     from consumers.serve import TopicsUnfit, run_worker  # noqa: PLC0415
     from consumers.supervisor import Supervision, supervise  # noqa: PLC0415
@@ -116,7 +118,7 @@ def worker(
     if stop_on_eof:
         stop_when_closed(_STDIN)
     with (
-        explained(KafkaFault, PollerFailed, TopicsUnfit, NoSlot),
+        explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot),
         explained(BrokenCatalogue, code=_WRONG),
     ):
         run_worker(settings)

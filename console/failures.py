@@ -11,6 +11,7 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1
     WRONG_SETTING = 2
+    INTERRUPTED = 130
 
 
 #: `topics plan` has something to do; shares its number with a wrong setting, as diff-like tools do.

@@ -115,7 +115,7 @@ class Worker:
         """Work until `stopped` returns, then drain inside the settings' deadline.
 
         Raises:
-            KafkaFault, PollerFailed: the worker cannot go on; what it had in hand stays in Kafka.
+            KafkaFault, CommitterFailed: the worker cannot go on; its records stay in Kafka.
         """
         await asyncio.to_thread(self._committer.start, Deadline(self._clock, _START_SECONDS))
         self._thread.start()

@@ -1,6 +1,7 @@
 """Runs one worker process: from settings to an exit code."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import uvloop
 
@@ -11,6 +12,7 @@ from retry_topics.topology import Topology, topology_of
 from runtime.clock import SystemClock
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import client_properties
+from runtime.kafka.registry import RegistryErrors, SchemaRegistry
 from runtime.kafka.transactions import CommitStep
 from runtime.lifecycle import StopSignal
 from runtime.logs import get_logger
@@ -19,6 +21,7 @@ from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
+from schemas.errors import RegistryUnavailable, UnknownSchema
 
 _log = get_logger("worker")
 
@@ -49,7 +52,7 @@ def run_worker(
     """Work until SIGTERM or SIGINT, then drain and return.
 
     Raises:
-        BrokenCatalogue, NoSlot, TopicsUnfit, KafkaFault, PollerFailed: see their messages.
+        BrokenCatalogue, NoSlot, TopicsUnfit, KafkaFault, CommitterFailed: see their messages.
     """
     topology = topology_of(settings)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
@@ -58,16 +61,32 @@ def run_worker(
     parts = WorkerParts(
         topology=topology,
         catalogue=catalogue,
-        codec=EventCodec(None),
+        codec=EventCodec(_resolver(settings)),
         metrics=Metrics(WORKER_METRICS),
         clock=SystemClock(),
         slot=slot,
         checkpoint=checkpoint,
     )
     try:
-        uvloop.run(_work(settings, parts))
+        with _metrics_shown(settings, parts):
+            uvloop.run(_work(settings, parts))
     finally:
         slot.release()
+
+
+def _metrics_shown(settings: Settings, parts: WorkerParts) -> AbstractContextManager[object]:
+    """Show the metrics where a port is set; each slot of a host has the next port."""
+    if settings.metrics_port is None:
+        return nullcontext()
+    port = settings.metrics_port + parts.slot.number if settings.metrics_port else 0
+    return parts.metrics.served(settings.http_host, port)
+
+
+def _resolver(settings: Settings) -> SchemaRegistry | None:
+    if settings.schema_registry_url is None:
+        return None
+    errors = RegistryErrors(unavailable=RegistryUnavailable, unknown=UnknownSchema)
+    return SchemaRegistry(settings.schema_registry_url, errors)
 
 
 async def _work(settings: Settings, parts: WorkerParts) -> None:

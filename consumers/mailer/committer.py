@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from consumers.mailer.completion import Completion
 from runtime.clock import Clock, Deadline
 from runtime.kafka.consumer import GroupMetadata
+from runtime.kafka.errors import KafkaFault
 from runtime.kafka.records import OutRecord, Partition
 from runtime.kafka.transactions import TransactionAborted, TransactionInDoubt
 from runtime.logs import get_logger
@@ -22,8 +23,16 @@ _log = get_logger("committer")
 
 #: Pause before an aborted transaction is repeated: its cause is mostly a rebalance under way.
 _ABORT_PAUSE_SECONDS: Final = 0.05
+#: Pause before the brokers are asked again what became of a transaction.
+_DOUBT_PAUSE_SECONDS: Final = 1.0
 #: How long one transaction may be tried before its producer is replaced, in seconds.
 TRANSACTION_SECONDS: Final = 60.0
+#: How long one transaction may take before the client library is taken to hang, in seconds.
+STUCK_SECONDS: Final = 2 * TRANSACTION_SECONDS
+
+
+class CommitterFailed(Exception):
+    """Nothing is committed any more; the worker must be started again."""
 
 
 class Producer(Protocol):
@@ -122,7 +131,8 @@ class Committer:
         self._producers: list[Producer] = []
         self._turn = 0
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-        self.failure: BaseException | None = None
+        self._failure: BaseException | None = None
+        self._began: float | None = None
 
     def start(self, deadline: Deadline) -> None:
         """Make the producers ready, then begin to commit.
@@ -133,6 +143,23 @@ class Committer:
         for turn in (0, 1):
             self._producers.append(self._fresh(turn, deadline))
         self._thread.start()
+
+    @property
+    def works(self) -> bool:
+        """Tell whether what is submitted can still be committed."""
+        return self._failure is None and not self._is_stuck()
+
+    def check(self) -> None:
+        """Make sure that the committer works.
+
+        Raises:
+            CommitterFailed: its thread ended with an error, or a call into the client library has
+                not returned although its time is over.
+        """
+        if self._failure is not None:
+            raise CommitterFailed(f"the committer failed: {self._failure}") from self._failure
+        if self._is_stuck():
+            raise CommitterFailed(f"a transaction has not ended in {STUCK_SECONDS:g} s")
 
     def submit(self, batch: Batch) -> None:
         """Hand over a finished prefix; it will be committed with whatever else is there."""
@@ -159,8 +186,12 @@ class Committer:
             while self._commit_what_there_is():
                 pass
         except Exception as error:  # noqa: BLE001 - a thread's boundary: the poll thread reports it
-            self.failure = error
+            self._failure = error
             _log.exception("commit.failed")
+
+    def _is_stuck(self) -> bool:
+        began = self._began
+        return began is not None and self._parts.clock.monotonic() - began > STUCK_SECONDS
 
     def _commit_what_there_is(self) -> bool:
         batches: list[Batch] = []
@@ -186,7 +217,7 @@ class Committer:
     def _commit(self, batches: list[Batch]) -> None:
         """Commit the batches of partitions that are still ours, however often it takes."""
         while batches := [b for b in batches if self._ownership.holds(b.source, b.epoch)]:
-            began = self._parts.clock.monotonic()
+            self._began = began = self._parts.clock.monotonic()
             try:
                 self._transact(batches)
             except TransactionAborted as error:
@@ -219,14 +250,22 @@ class Committer:
             records, offsets, metadata, Deadline(self._parts.clock, TRANSACTION_SECONDS)
         )
         self._turn ^= 1
+        self._began = None
 
     def _settle_doubt(self, batches: list[Batch]) -> list[Batch]:
         """Replace the producer, which settles its transaction, and return what is still to do."""
         self._producers[self._turn].close()
-        deadline = Deadline(self._parts.clock, TRANSACTION_SECONDS)
-        self._producers[self._turn] = self._fresh(self._turn, deadline)
-        committed = self._parts.committed_offsets({batch.source for batch in batches})
-        return [b for b in batches if committed.get(b.source, -1) < b.next_offset]
+        while True:
+            self._began = self._parts.clock.monotonic()
+            try:
+                deadline = Deadline(self._parts.clock, TRANSACTION_SECONDS)
+                self._producers[self._turn] = self._fresh(self._turn, deadline)
+                committed = self._parts.committed_offsets({batch.source for batch in batches})
+            except KafkaFault as error:
+                _log.warning("commit.still_in_doubt", reason=str(error))
+                self._parts.pause(_DOUBT_PAUSE_SECONDS)
+            else:
+                return [b for b in batches if committed.get(b.source, -1) < b.next_offset]
 
     def _fresh(self, turn: int, deadline: Deadline) -> Producer:
         producer = self._parts.make_producer(turn)

@@ -15,6 +15,7 @@ from consumers.mailer.offsets import OffsetTracker
 from retry_topics.headers import read_journey
 from retry_topics.ladder import stay_ends
 from retry_topics.topology import Tier, Topology
+from runtime.kafka.consumer import Polled
 from runtime.kafka.records import Partition, Record
 
 #: Records of one partition in memory that pause it, and that resume it.
@@ -45,6 +46,24 @@ class Assigned:
     tier: Tier | None
     feed: Feed = field(default_factory=lambda: Feed(FEED_HIGH, FEED_LOW))
     tracker: OffsetTracker[Completion] = field(default_factory=OffsetTracker)
+    #: The partition's end when it was last read through.
+    end: int = 0
+    #: The next offset that was handed to the committer last.
+    taken: int = 0
+
+    def take(self) -> tuple[int, list[Completion]] | None:
+        """Take the finished prefix (see `OffsetTracker.take`), None where there is nothing new.
+
+        With nothing left in hand it reaches to the partition's end, so that the markers of
+        transactions behind the last record do not look like mails that wait.
+        """
+        next_offset, results = self.tracker.take() or (self.taken, [])
+        if not self.tracker.pending and not len(self.feed):
+            next_offset = max(next_offset, self.end)
+        if next_offset <= self.taken:
+            return None
+        self.taken = next_offset
+        return next_offset, results
 
 
 class Lanes:
@@ -83,12 +102,19 @@ class Lanes:
         """How many lanes are ours."""
         return len({source.number for source in self._assigned})
 
-    def push(self, records: Iterable[Record]) -> None:
-        """Take in what was read; records of partitions that are not ours are left alone."""
-        for record in records:
+    def push(self, polled: Polled) -> list[Partition]:
+        """Take in what was read, and return the partitions that were read through.
+
+        What is of partitions that are not ours is left alone.
+        """
+        for record in polled.records:
             assigned = self._assigned.get(record.source)
             if assigned is not None:
                 assigned.feed.push(record, wake_time(record, assigned.tier))
+        through = [source for source in polled.ends if source in self._assigned]
+        for source in through:
+            self._assigned[source].end = polled.ends[source]
+        return through
 
     def begin(self, credits_: int, now: int) -> list[tuple[Job, int]]:
         """Begin up to `credits_` records whose time has come; with each, when that was.

@@ -18,8 +18,8 @@ from consumers.mailer.job import Finished, Report
 from consumers.mailer.lanes import Assigned, Lanes
 from consumers.mailer.telemetry import Telemetry
 from runtime.clock import Clock, Deadline
-from runtime.kafka.consumer import GroupMetadata, RebalanceListener
-from runtime.kafka.records import Partition, Record
+from runtime.kafka.consumer import GroupMetadata, Polled, RebalanceListener
+from runtime.kafka.records import Partition
 from runtime.logs import get_logger
 
 _log = get_logger("poller")
@@ -38,15 +38,11 @@ class Consumer(Protocol):
     """What the poll thread needs of the group's consumer."""
 
     def subscribe(self, topics: Sequence[str]) -> None: ...
-    def poll(self, most: int, timeout: float) -> list[Record]: ...
+    def poll(self, most: int, timeout: float) -> Polled: ...
     def pause(self, partitions: Sequence[Partition]) -> None: ...
     def resume(self, partitions: Sequence[Partition]) -> None: ...
     def metadata(self) -> GroupMetadata: ...
     def close(self) -> None: ...
-
-
-class PollerFailed(Exception):
-    """The worker cannot go on; the cause is attached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +77,7 @@ class Poller:
         self._dirty: set[Partition] = set()
         self._polled_at = parts.clock.monotonic()
         self._stopping = threading.Event()
+        self._ending: Deadline | None = None
 
     def stop(self) -> None:
         """Ask the loop to finish what is in hand and to leave the group."""
@@ -91,12 +88,13 @@ class Poller:
 
         Raises:
             KafkaFault: the consumer cannot go on.
-            PollerFailed: the committer cannot go on.
+            CommitterFailed: the committer cannot go on.
         """
         self._consumer.subscribe(self._parts.topics)
         try:
             while not self._stopping.is_set():
                 self._turn()
+            self._ending = Deadline(self._parts.clock, self._parts.drain_seconds)
             self._finish([assigned.source for assigned in self._parts.lanes])
         finally:
             self._consumer.close()
@@ -109,10 +107,10 @@ class Poller:
             self._await_report(_POLL_BUSY_SECONDS)
             return
         self._polled_at = self._parts.clock.monotonic()
-        records = self._consumer.poll(_POLL_MOST, self._poll_seconds())
-        if records:
-            self._parts.telemetry.read(records)
-            self._parts.lanes.push(records)
+        polled = self._consumer.poll(_POLL_MOST, self._poll_seconds())
+        if polled.records:
+            self._parts.telemetry.read(polled.records)
+        self._dirty.update(self._parts.lanes.push(polled))
 
     def _begin(self) -> None:
         parts = self._parts
@@ -158,14 +156,13 @@ class Poller:
             assigned.tracker.give_up(job.record.offset)
 
     def _submit(self) -> None:
-        if self._parts.committer.failure is not None:
-            raise PollerFailed("the committer failed") from self._parts.committer.failure
+        self._parts.committer.check()
         if not self._dirty:
             return
         self._parts.ownership.metadata = self._consumer.metadata()
         for source in self._dirty:
             assigned = self._parts.lanes.current(source)
-            if assigned is not None and (ready := assigned.tracker.take()) is not None:
+            if assigned is not None and (ready := assigned.take()) is not None:
                 self._parts.committer.submit(Batch(source, assigned.epoch, *ready))
         self._dirty.clear()
         self._parts.telemetry.in_flight(self._running)
@@ -211,7 +208,7 @@ class Poller:
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Finish what is in hand of partitions that go, commit it, and forget them."""
-        if self._parts.committer.failure is None:
+        if self._parts.committer.works:
             self._finish(partitions)
         self._forget(partitions, "revoked")
 
@@ -235,7 +232,7 @@ class Poller:
 
     def _finish(self, partitions: Sequence[Partition]) -> None:
         """Let running deliveries of these partitions end and commit them, inside one deadline."""
-        deadline = Deadline(self._parts.clock, self._parts.drain_seconds)
+        deadline = self._ending or Deadline(self._parts.clock, self._parts.drain_seconds)
         going = [a for s in partitions if (a := self._parts.lanes.current(s)) is not None]
         sources = {assigned.source for assigned in going}
         while (left := _running(going)) and not deadline.expired():

@@ -6,6 +6,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
+from runtime.log_repeats import RepeatsFilter
 from runtime.settings import Settings
 
 #: What configures a client: librdkafka's property names, and a few Python callables beside them.
@@ -25,6 +26,9 @@ def client_properties(settings: Settings, *, role: str) -> Properties:
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "client.id": f"mailcascade-{role}-{settings.instance_id}",
         "topic.metadata.refresh.interval.ms": 60_000,
+        # Rebootstrapping, when no broker answers for a moment, forgets brokers that a transaction
+        # still waits for: send_offsets_to_transaction then never returns (librdkafka 2.16.0).
+        "metadata.recovery.strategy": "none",
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2_000,
         "socket.keepalive.enable": True,
@@ -34,8 +38,14 @@ def client_properties(settings: Settings, *, role: str) -> Properties:
 
 
 def client_logger() -> logging.Logger:
-    """Return the logger to hand to a client as `logger=`; its lines join our own."""
-    return logging.getLogger(CLIENT_LOGGER)
+    """Return the logger to hand to a client as `logger=`; its lines join our own.
+
+    What it repeats while a broker is away is held back.
+    """
+    logger = logging.getLogger(CLIENT_LOGGER)
+    if not any(isinstance(held, RepeatsFilter) for held in logger.filters):
+        logger.addFilter(RepeatsFilter())
+    return logger
 
 
 def error_hook(on_fault: Callable[[str, bool], None]) -> Callable[[KafkaError], None]:

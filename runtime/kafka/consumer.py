@@ -31,6 +31,18 @@ class GroupMetadata:
     opaque: object
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one poll brought: records, and the ends of partitions that were read through.
+
+    An end is the offset after the last one that is there. It lies beyond the last record where a
+    transaction's marker or an aborted record, which nobody is shown, comes last.
+    """
+
+    records: list[Record]
+    ends: dict[Partition, int]
+
+
 class RebalanceListener(Protocol):
     """Told of every change of the assignment, on the thread that polls, before poll returns."""
 
@@ -57,6 +69,7 @@ def consumer_properties(base: Properties, group: str, protocol: str) -> Properti
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
+        "enable.partition.eof": True,
         "allow.auto.create.topics": False,
         "queued.max.messages.kbytes": _PREFETCH_KB,
         "fetch.queue.backoff.ms": 20,
@@ -79,6 +92,7 @@ class GroupConsumer:
         """Create the consumer from `consumer_properties`."""
         self._consumer = Consumer(dict(properties), logger=client_logger())
         self._eager = properties["group.protocol"] == "classic"
+        self._polled = Polled([], {})
         self._listener = listener
 
     def subscribe(self, topics: Sequence[str]) -> None:
@@ -90,19 +104,19 @@ class GroupConsumer:
             on_lost=self._on_lost,
         )
 
-    def poll(self, most: int, timeout: float) -> list[Record]:
+    def poll(self, most: int, timeout: float) -> Polled:
         """Return up to `most` records, waiting at most `timeout` seconds for the first one.
 
         Raises:
             ConsumerFailed: the client reported an error that does not heal by itself.
         """
         first = self._consumer.poll(timeout)
-        if first is None:
-            return []
-        messages = [first]
-        if most > 1:
-            messages += self._consumer.consume(most - 1, 0)
-        return [record for record in map(_record, messages) if record is not None]
+        polled = self._polled = Polled([], {})
+        if first is not None:
+            _sort(first, polled)
+            for message in self._consumer.consume(most - 1, 0) if most > 1 else ():
+                _sort(message, polled)
+        return polled
 
     def pause(self, partitions: Sequence[Partition]) -> None:
         """Stop fetching these partitions; polling must go on."""
@@ -130,18 +144,32 @@ class GroupConsumer:
         self._listener.assigned(_partitions(parts))
 
     def _on_revoke(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        self._forget(parts)
         self._listener.revoked(_partitions(parts))
 
     def _on_lost(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        self._forget(parts)
         self._listener.lost(_partitions(parts))
 
+    def _forget(self, parts: list[TopicPartition]) -> None:
+        """Drop what this poll has read of partitions that go: they may be back before it ends."""
+        gone = set(_partitions(parts))
+        kept = [record for record in self._polled.records if record.source not in gone]
+        self._polled.records[:] = kept
+        for source in gone:
+            self._polled.ends.pop(source, None)
 
-def _record(message: Message) -> Record | None:
+
+def _sort(message: Message, polled: Polled) -> None:
     error = message.error()
-    if error is not None:
+    if error is None:
+        polled.records.append(record_of(message))
+    elif error.code() != KafkaError._PARTITION_EOF:
         _raise_or_log(error)
-        return None
-    return record_of(message)
+    else:
+        topic, number, offset = message.topic(), message.partition(), message.offset()
+        if topic is not None and number is not None and offset is not None:
+            polled.ends[Partition(topic, number)] = offset
 
 
 def record_of(message: Message) -> Record:

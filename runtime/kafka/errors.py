@@ -52,6 +52,17 @@ _UNREACHABLE = {
     KafkaError._AUTHENTICATION: "the credentials are refused; look at sasl.*",
     KafkaError.SASL_AUTHENTICATION_FAILED: "the credentials are refused; look at sasl.*",
 }
+#: Leadership and coordinators move; the client library does not call these retriable everywhere.
+_MOVING = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
+)
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 
 
@@ -66,6 +77,6 @@ def translate(error: KafkaException | KafkaError, address: str) -> KafkaFault:
         return KafkaUnreachable(address, hint, name)
     if code in _MISSING:
         return TopicMissing(kafka_error.str(), name)
-    if kafka_error.retriable():
+    if kafka_error.retriable() or code in _MOVING:
         return KafkaRetriable(kafka_error.str(), name)
     return KafkaRefused(kafka_error.str(), name)

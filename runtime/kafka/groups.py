@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+import tenacity
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runtime.kafka.client import Properties, client_logger
-from runtime.kafka.errors import translate
+from runtime.kafka.errors import KafkaRetriable, translate
 from runtime.kafka.records import Partition
 
 
@@ -30,6 +31,15 @@ class GroupReader:
         asked = ConsumerGroupTopicPartitions(
             self._group, [TopicPartition(topic, number) for topic, number in partitions]
         )
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(self._timeout),
+            wait=tenacity.wait_fixed(0.1),
+            retry=tenacity.retry_if_exception_type(KafkaRetriable),
+            reraise=True,
+        )
+        return retrying(self._committed_now, asked)
+
+    def _committed_now(self, asked: ConsumerGroupTopicPartitions) -> dict[Partition, int]:
         try:
             future = self._admin.list_consumer_group_offsets(
                 [asked], require_stable=True, request_timeout=self._timeout

@@ -48,6 +48,8 @@ def transaction_properties(base: Properties, transactional_id: str) -> Propertie
         "retry.backoff.ms": 5,
         "transaction.timeout.ms": 10_000,
         "linger.ms": 0,
+        # Topics limit what they take; the client must not refuse what the largest of them takes.
+        "message.max.bytes": 4_194_304,
         "compression.type": "lz4",
     }
     return own | dict(base) | {"transactional.id": transactional_id, "acks": "all"}
@@ -92,12 +94,8 @@ class TransactionalProducer:
                 self._produce(record)
             self._checkpoint(CommitStep.AFTER_PRODUCE)
             places = [TopicPartition(p.topic, p.number, at) for p, at in offsets.items()]
-            _until(
-                deadline,
-                lambda seconds: self._producer.send_offsets_to_transaction(
-                    places, metadata.opaque, seconds
-                ),
-            )
+            # Not repeated after a time-out: the client would wait for its first call for ever.
+            self._producer.send_offsets_to_transaction(places, metadata.opaque, _STEP_SECONDS)
             self._checkpoint(CommitStep.BEFORE_COMMIT)
             _until(deadline, self._producer.commit_transaction)
         except KafkaException as error:
@@ -105,8 +103,11 @@ class TransactionalProducer:
         self._checkpoint(CommitStep.AFTER_COMMIT)
 
     def close(self) -> None:
-        """Give the producer up; an open transaction is aborted."""
-        self._producer.close()
+        """Give the producer up; an open transaction is aborted, now or by its successor."""
+        try:
+            self._producer.close()
+        except KafkaException as error:
+            _log.info("kafka.producer_given_up", error=_reason(error))
 
     def _produce(self, record: OutRecord) -> None:
         while True:
@@ -125,7 +126,7 @@ class TransactionalProducer:
     def _undo(self, error: KafkaException, deadline: Deadline) -> None:
         reason = _reason(error)
         fault = error.args[0]
-        if fault.fatal() or not fault.txn_requires_abort():
+        if fault.fatal():
             raise TransactionInDoubt(reason) from error
         try:
             _until(deadline, self._producer.abort_transaction)

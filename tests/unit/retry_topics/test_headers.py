@@ -113,7 +113,7 @@ def test_damaged_headers_never_raise(headers: Headers) -> None:
     write_journey((), read_journey(headers))
 
 
-@given(st.integers(0, 400))
+@given(st.integers(0, 120))
 def test_the_history_is_bounded_and_keeps_the_first_and_the_last(number: int) -> None:
     """Attempt after attempt the header stays small; nothing of the count is lost."""
     journey = Journey()

@@ -4,12 +4,22 @@ import queue
 import threading
 from collections.abc import Iterable, Mapping
 
-from consumers.mailer.committer import Batch, Committer, CommitterParts, Ownership
+import pytest
+
+from consumers.mailer.committer import (
+    STUCK_SECONDS,
+    Batch,
+    Committer,
+    CommitterFailed,
+    CommitterParts,
+    Ownership,
+)
 from consumers.mailer.completion import Completion, Ending
-from runtime.clock import Deadline, SystemClock
+from runtime.clock import Clock, Deadline, SystemClock
 from runtime.kafka.consumer import GroupMetadata
 from runtime.kafka.records import OutRecord, Partition
 from runtime.kafka.transactions import TransactionAborted, TransactionInDoubt
+from tests.support.clock import ManualClock
 
 LANE, OTHER = Partition("t", 0), Partition("t", 1)
 
@@ -56,10 +66,10 @@ class FakeProducer:
         pass
 
 
-def start(ledger: Ledger) -> tuple[Committer, Ownership]:
+def start(ledger: Ledger, clock: Clock | None = None) -> tuple[Committer, Ownership]:
     ownership = Ownership()
     ownership.metadata = GroupMetadata(b"")
-    clock = SystemClock()
+    clock = clock or SystemClock()
     parts = CommitterParts(
         make_producer=lambda turn: FakeProducer(ledger),
         committed_offsets=ledger.committed,
@@ -155,4 +165,23 @@ def test_a_fault_that_nobody_expected_is_kept_for_the_poll_thread() -> None:
     ledger.answers.put(ZeroDivisionError())
     committer.submit(batch(LANE, epoch, 1))
     assert committer.close(5)
-    assert isinstance(committer.failure, ZeroDivisionError)
+    assert not committer.works
+    with pytest.raises(CommitterFailed):
+        committer.check()
+
+
+def test_a_call_that_never_returns_is_noticed() -> None:
+    """A client library that hangs stops the worker instead of holding its mails in silence."""
+    ledger = Ledger()
+    clock = ManualClock()
+    committer, ownership = start(ledger, clock)
+    ledger.hold.clear()
+    committer.submit(batch(LANE, ownership.acquire(LANE), 1))
+    assert ledger.entered.wait(5)
+    committer.check()
+    clock.advance(STUCK_SECONDS + 1)
+    with pytest.raises(CommitterFailed, match="not ended"):
+        committer.check()
+    ledger.hold.set()
+    assert committer.close(5)
+    assert committer.works

@@ -8,6 +8,7 @@ from consumers.mailer.feed import Feed
 from consumers.mailer.lanes import Lanes, wake_time
 from retry_topics.headers import Journey, write_journey
 from retry_topics.topology import Topology, parse_tiers
+from runtime.kafka.consumer import Polled
 from runtime.kafka.records import Partition, Record
 
 TOPOLOGY = Topology("t", parse_tiers("1m,10m"), 2)
@@ -19,6 +20,10 @@ TIER = Partition("t.retry.1m", 0)
 def record(source: Partition, offset: int, due_at: int | None = None, at: int = NOW) -> Record:
     headers = write_journey((), Journey(due_at=due_at)) if due_at is not None else ()
     return Record(source.topic, source.number, offset, at, b"k", b"v", headers)
+
+
+def read(lanes: Lanes, *records: Record) -> None:
+    lanes.push(Polled(list(records), {}))
 
 
 def test_a_main_record_may_begin_at_once() -> None:
@@ -39,7 +44,7 @@ def test_a_waiting_head_holds_its_partition_back_and_no_other() -> None:
     lanes = Lanes(TOPOLOGY, 100)
     lanes.add(MAIN, 1)
     lanes.add(TIER, 2)
-    lanes.push([record(TIER, 0, NOW + 50), record(TIER, 1, NOW + 10), record(MAIN, 0)])
+    read(lanes, record(TIER, 0, NOW + 50), record(TIER, 1, NOW + 10), record(MAIN, 0))
     assert [job.source for job, _ in lanes.begin(10, NOW + 20)] == [MAIN]
     assert lanes.next_wake() == NOW + 50
     assert [job.record.offset for job, _ in lanes.begin(10, NOW + 50)] == [0, 1]
@@ -50,7 +55,7 @@ def test_records_of_partitions_that_went_are_left_alone() -> None:
     lanes = Lanes(TOPOLOGY, 100)
     lanes.add(MAIN, 1)
     lanes.remove([MAIN])
-    lanes.push([record(MAIN, 0)])
+    read(lanes, record(MAIN, 0))
     assert lanes.begin(10, NOW) == []
     assert lanes.of(MAIN, 1) is None
 
@@ -68,7 +73,7 @@ def test_a_stuck_record_bounds_what_begins_behind_it() -> None:
     """No more than `most_pending` records of a partition begin while its first one runs."""
     lanes = Lanes(TOPOLOGY, most_pending=3)
     lanes.add(MAIN, 1)
-    lanes.push([record(MAIN, offset) for offset in range(10)])
+    read(lanes, *(record(MAIN, offset) for offset in range(10)))
     begun = [job.record.offset for job, _ in lanes.begin(10, NOW)]
     assert begun == [0, 1, 2]
     assigned = lanes.of(MAIN, 1)
@@ -85,12 +90,31 @@ def test_credits_are_kept_and_partitions_take_turns(credits_: int, mains: int, d
     lanes = Lanes(TOPOLOGY, 1_000)
     lanes.add(MAIN, 1)
     lanes.add(TIER, 2)
-    lanes.push([record(MAIN, offset) for offset in range(mains)])
-    lanes.push([record(TIER, offset, NOW) for offset in range(due)])
+    read(lanes, *(record(MAIN, offset) for offset in range(mains)))
+    read(lanes, *(record(TIER, offset, NOW) for offset in range(due)))
     begun = lanes.begin(credits_, NOW)
     assert len(begun) == min(credits_, mains + due)
     if credits_ >= 32 and mains >= 16 and due >= 16:
         assert {job.source for job, _ in begun} == {MAIN, TIER}
+
+
+def test_a_partition_that_was_read_through_is_committed_to_its_end() -> None:
+    """Markers behind the last record are no lag, but nothing that waits is passed."""
+    lanes = Lanes(TOPOLOGY, 100)
+    lanes.add(MAIN, 1)
+    lanes.push(Polled([record(MAIN, 0), record(MAIN, 1)], {MAIN: 3}))
+    assigned = lanes.of(MAIN, 1)
+    assert assigned is not None
+    lanes.begin(1, NOW)
+    assigned.tracker.finish(0, Completion(MAIN, 0, Ending.SENT))
+    ready = assigned.take()
+    assert ready is not None
+    assert ready[0] == 1
+    lanes.begin(1, NOW)
+    assigned.tracker.finish(1, Completion(MAIN, 1, Ending.SENT))
+    ready = assigned.take()
+    assert ready is not None
+    assert ready[0] == 3
 
 
 def test_a_full_feed_pauses_its_partition_and_an_empty_one_resumes_it() -> None:

@@ -1,0 +1,77 @@
+"""The relay or the broker is away for a while: nothing moves, nothing is lost, nothing repeated."""
+
+from pathlib import Path
+
+from console.stack.catcher.threaded import CatcherThread
+from console.stack.kafka import KafkaBroker
+from retry_topics.topology import Topology, parse_tiers
+from tests.conftest import TopicsFactory
+from tests.support.broker import BrokerAddress, create_topology
+from tests.support.catcher import recipients, wait_for_all
+from tests.support.mailer import Kafka, signup, start_worker, worker_environ
+from tests.support.wait import wait_until
+
+
+def test_a_relay_that_is_down_moves_nothing_and_uses_no_attempt(
+    broker: BrokerAddress, topics: TopicsFactory, catcher: CatcherThread, tmp_path: Path
+) -> None:
+    """While it is down every record stays on main; afterwards all are sent, once."""
+    kafka = Kafka(broker.bootstrap, topics("1s,2s,4s", 4))
+    log = tmp_path / "worker.log"
+    addresses = [f"user{number}@example.com" for number in range(300)]
+    catcher.down()
+    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
+    with start_worker(environ, log):
+        kafka.post(signup(address) for address in addresses)
+        wait_until(lambda: "relay.outage" in log.read_text(), 30, "the outage to be noticed")
+        moved = (*kafka.topology.retries, kafka.topology.dlt)
+        for _ in range(20):
+            assert all(kafka.read(topic) == [] for topic in moved)
+            assert kafka.committed() == {}
+        catcher.up()
+        wait_for_all(catcher, addresses)
+        wait_until(lambda: kafka.lag() == 0, 30, "everything to be committed")
+        assert "relay.recovered" in log.read_text()
+    assert set(recipients(catcher).values()) == {1}
+    assert all(kafka.read(topic) == [] for topic in moved)
+
+
+def test_a_worker_stops_gracefully_while_the_relay_is_down(
+    broker: BrokerAddress, topics: TopicsFactory, catcher: CatcherThread, tmp_path: Path
+) -> None:
+    """Mails that wait for the relay are not waited for; they stay in Kafka for the next worker."""
+    kafka = Kafka(broker.bootstrap, topics("1s,2s", 2))
+    log = tmp_path / "worker.log"
+    catcher.down()
+    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
+    with start_worker(environ, log) as worker:
+        kafka.post(signup(f"user{number}@example.com") for number in range(20))
+        wait_until(lambda: "relay.outage" in log.read_text(), 30, "the outage to be noticed")
+        assert worker.stop() == 0
+    assert kafka.committed() == {}
+    catcher.up()
+    with start_worker(environ, log):
+        wait_for_all(catcher, [f"user{number}@example.com" for number in range(20)])
+    assert set(recipients(catcher).values()) == {1}
+
+
+def test_a_broker_restart_in_mid_run_loses_and_repeats_nothing(
+    own_broker: KafkaBroker, catcher: CatcherThread, prefix: str, tmp_path: Path
+) -> None:
+    """The broker goes away with work in hand and comes back: each mail is sent once."""
+    topology = Topology(prefix, parse_tiers("1s,2s,4s"), 4)
+    create_topology(own_broker.bootstrap, topology)
+    kafka = Kafka(own_broker.bootstrap, topology)
+    addresses = [f"user{number}@example.com" for number in range(600)]
+    addresses += [f"late{number}+greylist@example.com" for number in range(20)]
+    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
+    with start_worker(environ, tmp_path / "worker.log") as worker:
+        kafka.post(signup(address) for address in addresses[:310])
+        wait_until(lambda: len(recipients(catcher)) >= 30, 30, "the first mails")
+        own_broker.restart()
+        kafka.post(signup(address) for address in addresses[310:])
+        wait_for_all(catcher, addresses)
+        wait_until(lambda: kafka.lag() == 0, 60, "everything to be committed")
+        assert worker.exit_code() is None
+    assert set(recipients(catcher).values()) == {1}
+    assert kafka.read(topology.dlt) == []
