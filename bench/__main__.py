@@ -1,0 +1,131 @@
+"""`python -m bench`: starts a Kafka, runs the benchmarks one after another, prints one table."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from bench import ingest, latency, machine, worker
+from bench.pipeline import BenchFailed, Site
+from bench.table import Row, Section, as_markdown, as_text
+from console.stack.interrupts import Interrupts
+from console.stack.kafka import (
+    BrokerFailed,
+    JarsUnavailable,
+    NoBroker,
+    Placement,
+    choose_rung,
+    machine_probes,
+    new_broker,
+    prepare,
+)
+from console.stack.plan import kafka_environ
+from console.stack.workplace import Workplace
+from runtime.kafka.errors import KafkaFault
+from runtime.logs import configure_logs
+from runtime.settings import SettingsError, load_settings
+
+_TITLES: Final = {
+    "ingest": "Accepting: the API beside a route without work",
+    "worker": "Sending: workers beside smtp-source, both into smtp-sink",
+    "latency": "Latency: one API process, one worker process",
+}
+_FAULTS: Final = (BenchFailed, BrokerFailed, JarsUnavailable, KafkaFault, NoBroker)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line."""
+
+    parts: Sequence[str]
+    quick: bool
+    out: Path | None
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line; exits with a message where it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=list(_TITLES),
+        help="run this part and leave out the others; may be repeated",
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer mails, rougher figures")
+    parser.add_argument("--out", type=Path, help="write the table to this file, too, as markdown")
+    given = parser.parse_args(arguments)
+    chosen = [part for part in _TITLES if given.only is None or part in given.only]
+    return Options(chosen, given.quick, given.out)
+
+
+def measures(
+    options: Options, environ: Mapping[str, str]
+) -> dict[str, Callable[[Site], list[Row]]]:
+    """Return what is to be run by its name; raises PostfixMissing before anything is started."""
+    mails = worker.QUICK_MAILS if options.quick else worker.MAILS
+    seconds = latency.QUICK_SECONDS if options.quick else latency.SECONDS
+    chosen: dict[str, Callable[[Site], list[Row]]] = {}
+    if "ingest" in options.parts:
+        chosen["ingest"] = _ingest
+    if "worker" in options.parts:
+        tools = worker.find_tools(environ)
+        chosen["worker"] = lambda site: worker.run(site, tools, mails)
+    if "latency" in options.parts:
+        chosen["latency"] = lambda site: latency.run(site, seconds)
+    return chosen
+
+
+def run(options: Options, interrupts: Interrupts, console: Console) -> None:
+    """Measure and print; raises one of the faults that `main` explains."""
+    environ = dict(os.environ)
+    chosen = measures(options, environ)
+    settings = load_settings(environ)
+    rung = choose_rung(kafka_environ(environ, settings), machine_probes(environ))
+    prepare(rung, environ, console.print)
+    described = machine.describe(rung.description)
+    console.print(described, markup=False, soft_wrap=True)
+    sections = []
+    with (
+        Workplace() as workplace,
+        workplace.kept_on_failure(console),
+        new_broker(rung, Placement(workplace.directory / "kafka"), environ) as broker,
+    ):
+        site = Site(broker.bootstrap, workplace.directory, settings, interrupts)
+        for name, measure in chosen.items():
+            section = Section(_TITLES[name], measure(site))
+            sections.append(section)
+            console.print(f"\n{as_text([section])}", markup=False, soft_wrap=True)
+    if options.out is not None:
+        options.out.write_text(as_markdown(sections, described), encoding="utf-8")
+
+
+def _ingest(site: Site) -> list[Row]:
+    runner = asyncio.Runner()
+    with site.interrupts.shielded(lambda: latency.cancel_all(runner.get_loop())), runner:
+        return runner.run(ingest.run(site.bootstrap))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run and return the exit code: 0, 1 with a message, 130 after Ctrl-C."""
+    options = parse(arguments)
+    configure_logs("error", sys.stderr)
+    with Interrupts() as interrupts:
+        try:
+            run(options, interrupts, Console(highlight=False))
+        except (*_FAULTS, SettingsError) as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("\nInterrupted. Everything that was started has been stopped.", file=sys.stderr)
+            return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""A pipeline of a benchmark's own: fresh topics on the run's broker, and the processes on them."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from console.stack.children import Child, ChildSpec
+from console.stack.interrupts import Interrupts
+from console.stack.plan import Ports, StackPlan, own_module, part_environ, without_settings
+from console.stack.ports import free_ports
+from console.stack.stack import lanes_spread
+from retry_topics.provisioning import apply, survey
+from retry_topics.topology import Topology, parse_tiers
+from runtime.clock import Deadline, SystemClock
+from runtime.kafka.admin import TopicAdmin
+from runtime.kafka.client import Properties, client_properties
+from runtime.settings import Settings, load_settings
+
+PARTITIONS: Final = 8
+#: Connections to the mail server in every benchmark; `smtp-source` gets as many sessions.
+CONNECTIONS: Final = 16
+_READY_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.05
+
+
+class BenchFailed(RuntimeError):
+    """A figure cannot be measured, or would be wrong; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all benchmarks of a run share: a broker, a directory, our settings and signals."""
+
+    bootstrap: str
+    directory: Path
+    settings: Settings
+    interrupts: Interrupts
+
+
+class Pipeline:
+    """A context manager: its processes end with it, the last one first."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        """Decide on topics and ports; a name is used once in a run."""
+        topology = Topology(
+            f"bench-{name}-{uuid.uuid4().hex[:8]}", parse_tiers("1m,10m,1h"), PARTITIONS
+        )
+        directory = site.directory / name
+        directory.mkdir()
+        self.ports = Ports(*free_ports(4))
+        plan = StackPlan(directory, self.ports, 1, topology, without_settings(os.environ))
+        self.topology = topology
+        self._directory = directory
+        self._interrupts = site.interrupts
+        self._environ = {
+            **part_environ(plan, site.settings, site.bootstrap),
+            "MAILCASCADE_SMTP_CONNECTIONS": str(CONNECTIONS),
+        }
+        self.properties: Properties = client_properties(load_settings(self._environ), role="bench")
+        self._admin = TopicAdmin(self.properties)
+        self._children: list[Child] = []
+        self._ending = ExitStack()
+
+    def __enter__(self) -> Self:
+        apply(survey(self.topology, None, self._admin), self._admin, lambda _: None)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ending.close()
+
+    def start(self, name: str, command: Sequence[str], log: str = "") -> Child:
+        """Start a process of the pipeline; its output goes to a log of its name, or of `log`."""
+        path = self._directory / f"{log or name}.log"
+        with self._interrupts.shielded():
+            child = Child(ChildSpec(name, command, path, self._environ))
+            self._ending.enter_context(child)
+            self._children.append(child)
+        return child
+
+    def start_workers(self, count: int) -> list[Child]:
+        """Start worker processes and wait until each has its share of the lanes."""
+        command = own_module("console", "worker")
+        workers = [self.start(f"worker-{number}", command, "workers") for number in range(count)]
+        log = workers[0].spec.log
+        self.wait_until(
+            lambda: lanes_spread(log.read_text(errors="replace"), count, PARTITIONS),
+            _READY_SECONDS,
+            "the lanes are spread",
+        )
+        return workers
+
+    def wait_until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait, and give up when a process has ended or the time is over; raises BenchFailed."""
+        deadline = Deadline(SystemClock(), seconds)
+        while not done():
+            self.check()
+            if deadline.expired():
+                raise BenchFailed(f"not within {seconds:g} s: {what}\n{self._last_lines()}")
+            time.sleep(_POLL_SECONDS)
+
+    def check(self) -> None:
+        """Raise BenchFailed when a process has ended by itself."""
+        for child in self._children:
+            if (code := child.exit_code()) is not None:
+                raise BenchFailed(
+                    f"{child.spec.name} ended with exit code {code}:\n{child.last_lines()}"
+                )
+
+    def check_nothing_failed(self) -> None:
+        """Make sure that every mail went out at its first attempt; raises BenchFailed."""
+        topics = (*self.topology.retries, self.topology.dlt)
+        if any(span.end for span in self._admin.spans(topics).values()):
+            raise BenchFailed(f"mails were refused:\n{self._last_lines()}")
+
+    def _last_lines(self) -> str:
+        return "\n".join(f"{child.spec.name}: {child.last_lines(5)}" for child in self._children)
+
+
+def microseconds(seconds: float, mails: int) -> str:
+    """Return the CPU time of one mail as the tables show it."""
+    return f"{seconds / mails * 1e6:,.0f}"
+
+
+def per_second(count: int, seconds: float) -> str:
+    """Return a rate as the tables show it."""
+    return f"{count / seconds:,.0f}"
