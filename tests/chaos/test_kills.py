@@ -6,9 +6,10 @@ from pathlib import Path
 
 from console.stack.catcher.threaded import CatcherThread
 from tests.conftest import TopicsFactory
+from tests.support.api import running_api
 from tests.support.broker import BrokerAddress
 from tests.support.catcher import recipients, wait_for_all
-from tests.support.mailer import Kafka, signup, start_worker, worker_environ
+from tests.support.mailer import Kafka, start_worker, worker_environ
 from tests.support.wait import wait_until
 
 MAX_IN_FLIGHT = 32
@@ -32,11 +33,12 @@ def test_three_kills_and_a_rolling_restart_lose_nothing(
         return sum(recipients(catcher).values()) - len(recipients(catcher))
 
     with ExitStack() as stack:
+        api = stack.enter_context(running_api(environ, tmp_path / "api.log"))
         survivor = stack.enter_context(start_worker(environ, tmp_path / "survivor.log"))
         for round_, chunk in enumerate(chunks[:3]):
             victim = stack.enter_context(start_worker(environ, tmp_path / f"victim{round_}.log"))
             reached = 400 * round_ + 150
-            kafka.post(signup(address) for address in chunk)
+            api.post(chunk)
             wait_until(lambda r=reached: len(recipients(catcher)) >= r, 60, "the middle")
             victim.kill()
         wait_for_all(catcher, addresses[:1_200])
@@ -45,7 +47,7 @@ def test_three_kills_and_a_rolling_restart_lose_nothing(
         assert at_kills <= 3 * MAX_IN_FLIGHT
         for round_, chunk in enumerate(chunks[3:]):
             fresh = stack.enter_context(start_worker(environ, tmp_path / f"fresh{round_}.log"))
-            kafka.post(signup(address) for address in chunk)
+            api.post(chunk)
             wait_until(lambda r=round_: len(recipients(catcher)) >= 1_300 + 400 * r, 60)
             if round_ == 0:
                 assert survivor.stop() == 0

@@ -18,12 +18,6 @@ from tests.support.wait import wait_until
 
 
 @pytest.fixture
-def catcher() -> Iterator[CatcherThread]:
-    with CatcherThread() as running:
-        yield running
-
-
-@pytest.fixture
 def kafka(broker: BrokerAddress, topics: TopicsFactory) -> Kafka:
     return Kafka(broker.bootstrap, topics("1s,2s,3s"))
 
