@@ -36,7 +36,17 @@ _TITLES: Final = {
     "worker": "Sending: workers beside smtp-source, both into smtp-sink",
     "latency": "Latency: one API process, one worker process",
 }
-_FAULTS: Final = (BenchFailed, BrokerFailed, JarsUnavailable, KafkaFault, NoBroker)
+#: A connection that breaks is one of them: the process at its other end has failed.
+_FAULTS: Final = (
+    BenchFailed,
+    BrokerFailed,
+    EOFError,
+    JarsUnavailable,
+    KafkaFault,
+    NoBroker,
+    OSError,
+    SettingsError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ def main(arguments: Sequence[str]) -> int:
     with Interrupts() as interrupts:
         try:
             run(options, interrupts, Console(highlight=False))
-        except (*_FAULTS, SettingsError) as error:
+        except _FAULTS as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -118,11 +119,14 @@ async def _settled(passages: dict[str, Passage], pipeline: Pipeline) -> None:
 
 
 class _Clients:
-    """Kept connections to the API. A POST takes an idle one or opens one, so none waits."""
+    """Kept connections to the API. A POST takes an idle one or opens one, so none waits.
+
+    The one that was idle longest goes first, so that the API closes none for being idle.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
 
     async def sign_up(self, address: str, passage: Passage) -> None:
         """Post a signup and note when it was answered; raises BenchFailed unless with 202."""
@@ -131,7 +135,7 @@ class _Clients:
             "name": "Ada Lovelace",
             "confirm_url": "https://app.example.com/confirm?token=0123456789abcdef",
         }
-        reader, writer = self._idle.pop() if self._idle else await self._open()
+        reader, writer = self._idle.popleft() if self._idle else await self._open()
         writer.write(post("/v1/signups", json.dumps(body).encode()))
         head = await reader.readuntil(b"\r\n\r\n")
         _, _, rest = head.partition(b"content-length: ")

@@ -31,21 +31,30 @@ from console.stack.ports import is_free
 from consumers.delivery.compose import Composer
 from consumers.delivery.mime import Sender
 from consumers.delivery.render import Renderer
-from ingest.records import Recorder
 from runtime.clock import Deadline, SystemClock
 from runtime.kafka.records import OutRecord
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import encode
 from schemas.events import Recipient, SignupEvent
+from schemas.identity import lane_key
 
 MAILS: Final = 30_000
 QUICK_MAILS: Final = 5_000
 _WARM_UP_MAILS: Final = 500
 _PROCESSES: Final = (1, 2)
+#: Debian puts them here, where only root looks.
+_SBIN: Final = ("/usr/sbin",)
 _SOURCE_ROUNDS: Final = 2
 _DRAIN_SECONDS: Final = 300.0
 _READY_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.05
+_HEADERS: Final = (
+    ("ce_specversion", b"1.0"),
+    ("ce_source", b"/mailcascade/ingest/default"),
+    ("ce_type", b"com.mailcascade.email.requested.v1"),
+    ("ce_time", b"2026-01-01T00:00:00.000Z"),
+    ("content-type", b"application/avro"),
+)
 
 
 class PostfixMissing(BenchFailed):
@@ -69,9 +78,9 @@ class Drained(NamedTuple):
     peak_mib: float
 
 
-def find_tools(environ: Mapping[str, str]) -> SmtpTools:
-    """Return where the programs are; raises PostfixMissing."""
-    path = f"{environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
+def find_tools(environ: Mapping[str, str], elsewhere: Sequence[str] = _SBIN) -> SmtpTools:
+    """Return where the programs are, on PATH or else `elsewhere`; raises PostfixMissing."""
+    path = os.pathsep.join([environ.get("PATH", os.defpath), *elsewhere])
     sink, source = (shutil.which(name, path=path) for name in ("smtp-sink", "smtp-source"))
     if sink is None or source is None:
         raise PostfixMissing(
@@ -154,7 +163,8 @@ class _Backlog:
     def __init__(self, pipeline: Pipeline, workers: Sequence[Child]) -> None:
         self._pipeline = pipeline
         self._pids = [worker.pid for worker in workers]
-        self._admin = AdminClient(dict(pipeline.properties))
+        # Kafka ends before this client does, which is nothing to complain of.
+        self._admin = AdminClient({**pipeline.properties, "log_level": 0})
         self._written = 0
 
     def drain(self, mails: int) -> Drained:
@@ -192,8 +202,11 @@ class _Backlog:
         return _Look(time.monotonic(), committed, sum(map(cpu_seconds, self._pids)))
 
     def _record(self, number: int) -> OutRecord:
-        recorder = Recorder(self._pipeline.topology.main, encode)
-        return recorder.entry(_signup(f"person{number}@example{number % 50}.com")).record
+        """Return a record with as many headers as the API writes."""
+        event = _signup(f"person{number}@example{number % 50}.com")
+        headers = (*_HEADERS, ("ce_id", str(event.event_id).encode()))
+        key = lane_key(event.recipient.address)
+        return OutRecord(self._pipeline.topology.main, key, encode(event), headers)
 
     def _write(self, records: Sequence[OutRecord]) -> None:
         producer = Producer({**self._pipeline.properties, "partitioner": "murmur2_random"})
