@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bench import ingest, latency, machine, worker
 from bench.pipeline import BenchFailed, Site
+from bench.postfix import find_programs
 from bench.table import Row, Section, as_markdown, as_text
 from console.stack.interrupts import Interrupts
 from console.stack.kafka import (
@@ -84,8 +85,8 @@ def measures(
     if "ingest" in options.parts:
         chosen["ingest"] = _ingest
     if "worker" in options.parts:
-        tools = worker.find_tools(environ)
-        chosen["worker"] = lambda site: worker.run(site, tools, mails)
+        programs = find_programs(environ)
+        chosen["worker"] = lambda site: worker.run(site, programs, mails)
     if "latency" in options.parts:
         chosen["latency"] = lambda site: latency.run(site, seconds)
     return chosen

@@ -125,13 +125,3 @@ class Pipeline:
 
     def _last_lines(self) -> str:
         return "\n".join(f"{child.spec.name}: {child.last_lines(5)}" for child in self._children)
-
-
-def microseconds(seconds: float, mails: int) -> str:
-    """Return the CPU time of one mail as the tables show it."""
-    return f"{seconds / mails * 1e6:,.0f}"
-
-
-def per_second(count: int, seconds: float) -> str:
-    """Return a rate as the tables show it."""
-    return f"{count / seconds:,.0f}"

@@ -1,33 +1,19 @@
 """How fast workers drain a backlog into smtp-sink, beside what smtp-source can do there at all."""
 
-import os
-import pwd
-import resource
-import shutil
-import subprocess
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from bench.pipeline import (
-    CONNECTIONS,
-    PARTITIONS,
-    BenchFailed,
-    Pipeline,
-    Site,
-    microseconds,
-    per_second,
-)
+from bench.pipeline import CONNECTIONS, PARTITIONS, BenchFailed, Pipeline, Site
+from bench.postfix import Postfix, Programs, SourceRound
 from bench.process import cpu_seconds, peak_mib
 from bench.table import Row
 from console.stack.children import Child
 from console.stack.plan import MAIL_FROM
-from console.stack.ports import is_free
 from consumers.delivery.compose import Composer
 from consumers.delivery.mime import Sender
 from consumers.delivery.render import Renderer
@@ -42,9 +28,6 @@ MAILS: Final = 30_000
 QUICK_MAILS: Final = 5_000
 _WARM_UP_MAILS: Final = 500
 _PROCESSES: Final = (1, 2)
-#: Debian puts them here, where only root looks.
-_SBIN: Final = ("/usr/sbin",)
-_SOURCE_ROUNDS: Final = 2
 _DRAIN_SECONDS: Final = 300.0
 _READY_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.05
@@ -57,18 +40,6 @@ _HEADERS: Final = (
 )
 
 
-class PostfixMissing(BenchFailed):
-    """smtp-sink or smtp-source is not there; the message says what to install."""
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpTools:
-    """Postfix's test programs."""
-
-    sink: str
-    source: str
-
-
 class Drained(NamedTuple):
     """What happened between the first commit that was seen and the last one."""
 
@@ -78,83 +49,42 @@ class Drained(NamedTuple):
     peak_mib: float
 
 
-def find_tools(environ: Mapping[str, str], elsewhere: Sequence[str] = _SBIN) -> SmtpTools:
-    """Return where the programs are, on PATH or else `elsewhere`; raises PostfixMissing."""
-    path = os.pathsep.join([environ.get("PATH", os.defpath), *elsewhere])
-    sink, source = (shutil.which(name, path=path) for name in ("smtp-sink", "smtp-source"))
-    if sink is None or source is None:
-        raise PostfixMissing(
-            "the worker is measured beside smtp-source, and smtp-sink and smtp-source are not "
-            "there.\nInstall them:  apt-get install postfix     (Debian, Ubuntu; it may stay "
-            "without configuration)\nor leave this part out:  python -m bench --only ingest "
-            "--only latency"
-        )
-    return SmtpTools(sink, source)
-
-
-def run(site: Site, tools: SmtpTools, mails: int) -> list[Row]:
+def run(site: Site, programs: Programs, mails: int) -> list[Row]:
     """Measure with so many mails; return the rows to print. Raises BenchFailed."""
-    source_seconds, source_cpu = _best_source_round(site, tools, mails)
-    one, two = (_drain_with(site, tools, count, mails) for count in _PROCESSES)
-    rate = one.mails / one.seconds
+    (first, one), (second, two) = (_measure(site, programs, n, mails) for n in _PROCESSES)
+    source = min(first, second)
+    rate, source_rate = one.mails / one.seconds, mails / source.seconds
+    cpu, source_cpu = one.cpu_seconds / one.mails, source.cpu_seconds / mails
     return [
-        (f"smtp-source, {CONNECTIONS} sessions, mails/s", per_second(mails, source_seconds)),
-        ("smtp-source, CPU us/mail", microseconds(source_cpu, mails)),
-        ("1 worker process, mails/s", per_second(one.mails, one.seconds)),
-        ("1 worker process / smtp-source", f"{rate / (mails / source_seconds):.2f}"),
-        ("1 worker process, CPU us/mail", microseconds(one.cpu_seconds, one.mails)),
+        (f"smtp-source, {CONNECTIONS} sessions, mails/s", f"{source_rate:,.0f}"),
+        ("smtp-source, CPU us/mail", _microseconds(source_cpu)),
+        ("1 worker process, mails/s", f"{rate:,.0f}"),
+        ("1 worker process / smtp-source", f"{rate / source_rate:.2f}"),
+        ("1 worker process, CPU us/mail", _microseconds(cpu)),
+        ("CPU, 1 worker process / smtp-source", f"{cpu / source_cpu:.1f}"),
         ("1 worker process, peak RSS MiB", f"{one.peak_mib:.0f}"),
-        ("2 worker processes, mails/s", per_second(two.mails, two.seconds)),
+        ("2 worker processes, mails/s", f"{two.mails / two.seconds:,.0f}"),
         ("2 worker processes / 1", f"{two.mails / two.seconds / rate:.2f}"),
-        ("2 worker processes, CPU us/mail", microseconds(two.cpu_seconds, two.mails)),
+        ("2 worker processes, CPU us/mail", _microseconds(two.cpu_seconds / two.mails)),
     ]
 
 
-def _best_source_round(site: Site, tools: SmtpTools, mails: int) -> tuple[float, float]:
-    """Return the seconds and the CPU seconds of smtp-source's best round, on kept connections."""
-    with Pipeline(site, "smtp-source") as pipeline:
-        server = _start_sink(pipeline, tools)
-        mail = server.spec.log.with_name("mail.eml")
-        mail.write_bytes(_one_mail().replace(b"\r\n", b"\n"))
-        command = [tools.source, "-d", "-s", str(CONNECTIONS), "-m", str(mails), "-F", str(mail)]
-        command += ["-f", "no-reply@example.com", "-t", "person@example.com"]
-        command += [f"127.0.0.1:{pipeline.ports.smtp}"]
-        return min(_source_round(command) for _ in range(_SOURCE_ROUNDS))
+def _measure(
+    site: Site, programs: Programs, processes: int, mails: int
+) -> tuple[SourceRound, Drained]:
+    """Let smtp-source and then workers send as many mails to the same smtp-sink.
 
-
-def _source_round(command: list[str]) -> tuple[float, float]:
-    used, began = _children_cpu(), time.monotonic()
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_DRAIN_SECONDS, check=False
-    )
-    seconds = time.monotonic() - began
-    if done.returncode != 0:
-        raise BenchFailed(f"smtp-source ended with exit code {done.returncode}: {done.stderr}")
-    return seconds, _children_cpu() - used
-
-
-def _drain_with(site: Site, tools: SmtpTools, processes: int, mails: int) -> Drained:
-    """Write a backlog at once to workers that wait for it, and watch them commit it.
-
-    Workers that start on a backlog would begin with a rebalance, and that would be measured.
+    The workers' backlog is written at once while they wait for it: workers that start on a
+    backlog would begin with a rebalance, and that would be measured.
     """
     with Pipeline(site, f"{processes}-workers") as pipeline:
-        _start_sink(pipeline, tools)
-        workers = pipeline.start_workers(processes)
-        backlog = _Backlog(pipeline, workers)
+        postfix = Postfix(programs, pipeline)
+        source = postfix.send(_one_mail(), mails)
+        backlog = _Backlog(pipeline, pipeline.start_workers(processes))
         backlog.drain(_WARM_UP_MAILS)
         drained = backlog.drain(mails)
         pipeline.check_nothing_failed()
-        return drained
-
-
-def _start_sink(pipeline: Pipeline, tools: SmtpTools) -> Child:
-    port = pipeline.ports.smtp
-    # It refuses to be root without being told whom to become; another user would slip the leash.
-    user = ["-u", pwd.getpwuid(0).pw_name] if os.geteuid() == 0 else []
-    sink = pipeline.start("smtp-sink", [tools.sink, *user, f"127.0.0.1:{port}", "256"])
-    pipeline.wait_until(lambda: not is_free(port), _READY_SECONDS, "smtp-sink listens")
-    return sink
+        return source, drained
 
 
 class _Backlog:
@@ -241,6 +171,5 @@ def _one_mail() -> bytes:
     return composer.compose(_signup("person@example.com")).content
 
 
-def _children_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _microseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:,.0f}"
