@@ -51,7 +51,7 @@ WORKER_METRICS: Final = (
     Metric(
         "mailcascade_records_read_total",
         _C,
-        "Records read by kind of topic: main, retry or control.",
+        "Records read by kind of topic: main or retry.",
         ("topic_kind",),
     ),
     Metric(
@@ -82,7 +82,7 @@ WORKER_METRICS: Final = (
     Metric(
         "mailcascade_commits_total",
         _C,
-        "Transactions by result: committed, aborted or fenced.",
+        "Transactions by result: committed or aborted.",
         ("result",),
     ),
     Metric(

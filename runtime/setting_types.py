@@ -6,7 +6,7 @@ import json
 import re
 from email.utils import getaddresses
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from runtime.kafka.properties import refuse_owned
 
@@ -16,6 +16,7 @@ _BROKER: Final = re.compile(
     r"(?:[A-Z_]+://)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?"
 )
 _SMTP_SCHEMES: Final = ("smtp", "smtp+starttls", "smtps")
+_SMTP_OPTIONS: Final = frozenset({"ca", "helo"})
 
 
 def bootstrap_servers(text: str) -> str:
@@ -80,8 +81,11 @@ def smtp_url(text: str) -> str:
         raise ValueError(f"the scheme is {url.scheme or 'missing'}")
     if not url.hostname:
         raise ValueError("there is no host")
-    if url.path.strip("/") or url.query or url.fragment:
-        raise ValueError("nothing may follow the port")
+    if url.path.strip("/") or url.fragment:
+        raise ValueError("only ?ca=FILE and ?helo=NAME may follow the port")
+    unknown = {name for name, _ in parse_qsl(url.query, keep_blank_values=True)} - _SMTP_OPTIONS
+    if unknown:
+        raise ValueError(f"there is no option {', '.join(sorted(unknown))}, only ca and helo")
     if (url.username is None) != (url.password is None):
         raise ValueError("a user needs a password and the other way round")
     if url.scheme == "smtp" and not is_loopback(url.hostname):

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     ] = Field(
         SecretStr("smtp://127.0.0.1:2525"),
         title="smtp://HOST:PORT to a loopback host, smtp+starttls://[USER:PASSWORD@]HOST[:PORT] "
-        "or smtps://[USER:PASSWORD@]HOST[:PORT], percent-encoded",
+        "or smtps://[USER:PASSWORD@]HOST[:PORT], percent-encoded; then ?ca=FILE&helo=NAME",
         description="The relay that takes the mail.",
     )
     smtp_connections: int = Field(
