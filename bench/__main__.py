@@ -17,8 +17,10 @@ from bench.postfix import find_programs
 from bench.table import Row, Section, as_markdown, as_text
 from console.stack.interrupts import Interrupts
 from console.stack.kafka import (
+    KAFKA_VERSION,
     BrokerFailed,
     JarsUnavailable,
+    Kind,
     NoBroker,
     Placement,
     choose_rung,
@@ -99,7 +101,8 @@ def run(options: Options, interrupts: Interrupts, console: Console) -> None:
     settings = load_settings(environ)
     rung = choose_rung(kafka_environ(environ, settings), machine_probes(environ))
     prepare(rung, environ, console.print)
-    described = machine.describe(rung.description)
+    ours = rung.kind is not Kind.EXTERNAL
+    described = machine.describe(f"Kafka {KAFKA_VERSION}" if ours else rung.description)
     console.print(described, markup=False, soft_wrap=True)
     sections = []
     with (

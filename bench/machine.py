@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def describe(kafka: str) -> str:
-    """Return the date, the processor, the operating system and the versions in use."""
+    """Return the date, the processor, the operating system, the versions, and how busy it is."""
     parts = [
         time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         f"{len(os.sched_getaffinity(0))} cores of {_processor()}",
@@ -16,6 +16,7 @@ def describe(kafka: str) -> str:
         f"{platform.system()} {platform.release()}",
         f"{platform.python_implementation()} {platform.python_version()}",
         kafka,
+        f"load {os.getloadavg()[0]:.1f} before the run",
     ]
     return ", ".join(parts)
 
