@@ -12,11 +12,9 @@ from schemas.errors import InvalidAddress
 _MAX_ADDRESS: Final = 254
 _KNOWN_DOMAINS: Final = 8192
 
-# An ASCII dot-atom of at most 64 characters and whatever follows its @-sign.
-_COMMON: Final = re.compile(
-    r"(?=[^@]{1,64}@)"
-    r"([a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+)*)@([^@]+)"
-)
+_MAX_LOCAL: Final = 64
+_ATOM: Final = r"[a-zA-Z0-9_!#$%&'*+\-/=?^`{|}~]+"
+_DOT_ATOM: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _LOWERED: Final = frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)
 
 
@@ -41,9 +39,8 @@ def parse_address(text: str) -> str:
         raise InvalidAddress(
             f"The email address is too long ({len(text) - _MAX_ADDRESS} characters too many)."
         )
-    common = _COMMON.fullmatch(text)
-    if common is not None:
-        local, domain_text = common.groups()
+    local, _, domain_text = text.rpartition("@")
+    if len(local) <= _MAX_LOCAL and _DOT_ATOM.fullmatch(local):
         domain = _domain(domain_text)
         if domain is not None and len(local) + 1 + domain.longest <= _MAX_ADDRESS:
             lowered = local.lower()

@@ -5,7 +5,7 @@ for each locale holds the Jinja sources of its subject, its text and its HTML.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +43,7 @@ class Template:
     """One template: what it declares, and its sources by locale.
 
     `ttl_ms` says how long its mails are worth sending; None: they do not expire of themselves.
+    `required` are the names of the variables that it cannot do without.
     """
 
     name: str
@@ -51,6 +52,11 @@ class Template:
     on_ambiguous: OnAmbiguous
     variables: Mapping[str, Variable]
     sources: Mapping[str, TemplateSource]
+    required: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = frozenset(name for name, variable in self.variables.items() if variable.required)
+        object.__setattr__(self, "required", names)
 
     @property
     def locales(self) -> tuple[str, ...]:
@@ -91,9 +97,10 @@ class Template:
             message = variable.problem(value, allow_loopback_http=allow_loopback_http)
             if message is not None:
                 problems.append(_problem(name, message))
-        for name, variable in self.variables.items():
-            if variable.required and name not in data:
-                problems.append(_problem(name, f"is required by the template {self.name}"))
+        if not self.required <= data.keys():
+            for name in self.variables:
+                if name in self.required and name not in data:
+                    problems.append(_problem(name, f"is required by the template {self.name}"))
         return problems
 
     def _unknown(self) -> str:

@@ -17,7 +17,7 @@ from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 from fastavro.types import Schema
 
 from schemas.archive import CURRENT_FINGERPRINT, current_schema, released_schemas
-from schemas.body import write_body
+from schemas.body import EventFields, write_body
 from schemas.errors import Undecodable, UnknownSchema
 from schemas.events import Recipient, SignupEvent
 
@@ -55,7 +55,7 @@ class SchemaResolver(Protocol):
         """
 
 
-def encode(event: SignupEvent, *, schema_id: int | None = None) -> bytes:
+def encode(event: EventFields, *, schema_id: int | None = None) -> bytes:
     """Return the event as bytes: single-object encoding, or Confluent framing for a schema id.
 
     Raises:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
@@ -50,16 +51,23 @@ _UNFIT_IN_URL: Final = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
     r'"<>\\]'
 )
+# https to a plain host name, in printable ASCII: what most links are.
+_COMMON_URL: Final = re.compile(
+    r"https://([a-zA-Z0-9._-]{1,253})(?:[/?#][\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]*)?"
+)
 _URL: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#]*)(?:[/?#].*)?")
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-fA-F:.]*\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
 _LABEL: Final = "[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _LOOPBACK_NET: Final = IPv4Network("127.0.0.0/8")
 _MAX_PORT: Final = 65535
+_KNOWN_HOSTS: Final = 1024
 
 
 def text_problem(value: str, *, multiline: bool) -> str | None:
     """Return what is wrong with a text, or None: line breaks and tabs only where declared."""
+    if value.isprintable():
+        return None
     unfit = (_UNFIT_IN_LINES if multiline else _UNFIT).search(value)
     if unfit is None:
         return None
@@ -74,6 +82,9 @@ def url_problem(value: str, *, allow_loopback_http: bool) -> str | None:
 
     Plain http is for loopback hosts only, and only where allowed.
     """
+    common = _COMMON_URL.fullmatch(value)
+    if common is not None and _is_common_name(common[1]):
+        return None
     unfit = _UNFIT_IN_URL.search(value)
     if unfit is not None:
         return f"holds the character U+{ord(unfit[0]):04X}, which a URL must not hold"
@@ -108,7 +119,15 @@ def _is_host(host: str) -> bool:
         name = host if host.isascii() else idna.encode(host, uts46=True).decode()
     except idna.IDNAError:
         return False
-    return _HOST_NAME.fullmatch(name) is not None
+    return _is_name(name)
+
+
+def _is_name(host: str) -> bool:
+    return _HOST_NAME.fullmatch(host) is not None
+
+
+#: For hosts of bounded length.
+_is_common_name: Final = lru_cache(maxsize=_KNOWN_HOSTS)(_is_name)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,8 @@
 """Lane keys, event ids and public mail ids."""
 
+import base64
+import random
+from itertools import islice
 from uuid import UUID
 
 import pytest
@@ -11,7 +14,9 @@ from schemas.identity import (
     idempotent_event_id,
     lane_key,
     mail_id,
+    mail_ids,
     parse_mail_id,
+    random_event_ids,
 )
 
 
@@ -54,6 +59,30 @@ def test_a_mail_id_carries_event_and_lane(event_id: UUID, key: bytes) -> None:
 
     assert parse_mail_id(text) == (event_id, key)
     assert parse_mail_id(text.upper()) == (event_id, key)
+
+
+@given(st.lists(st.tuples(st.uuids(), st.binary(min_size=4, max_size=4)), max_size=20))
+def test_mail_ids_are_base32(events: list[tuple[UUID, bytes]]) -> None:
+    """However many are spelled at once, each is what the standard library makes of it."""
+    spelled = [base64.b32encode(event.bytes + key).decode().lower() for event, key in events]
+
+    assert mail_ids([(str(event), key) for event, key in events]) == spelled
+    assert [mail_id(event, key) for event, key in events] == spelled
+
+
+def test_random_event_ids_are_version_4_uuids() -> None:
+    """Every bit that is not version or variant comes from the source, in order."""
+    chance = random.Random(7)
+    drawn: list[bytes] = []
+
+    def source(size: int) -> bytes:
+        drawn.append(chance.randbytes(size))
+        return drawn[-1]
+
+    texts = list(islice(random_event_ids(source), 1_000))
+
+    raw = b"".join(drawn)
+    assert texts == [str(UUID(bytes=raw[at : at + 16], version=4)) for at in range(0, 16_000, 16)]
 
 
 @given(st.text(max_size=40))

@@ -1,7 +1,7 @@
 """Values of template variables: what a text and a link may be."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.variables import Kind, Variable, text_problem, url_problem
@@ -35,6 +35,14 @@ def test_lines_hold_line_breaks_and_tabs_only(control: str) -> None:
     """A text of several lines holds LF, CRLF and tabs; no other control character, no lone CR."""
     assert (text_problem(f"a{control}b", multiline=True) is None) == (control in "\n\t")
     assert text_problem("a\r\nb", multiline=True) is None
+
+
+def test_every_character_is_fine_but_controls_and_surrogates() -> None:
+    """Whichever way the check takes for it."""
+    unfit = {chr(code) for code in range(0xD800, 0xE000)} | set(CONTROLS)
+    refused = {chr(code) for code in range(0x110000) if text_problem(chr(code), multiline=False)}
+
+    assert refused == unfit
 
 
 def test_a_lone_surrogate_is_refused() -> None:
@@ -116,6 +124,20 @@ def test_any_other_link_is_refused_with_the_reason(url: str, why: str) -> None:
 
     assert message is not None
     assert why in message
+
+
+authorities = st.text("aZ0.-_:@[]ü%", max_size=12) | st.just("a" * 250 + ".com")
+rests = st.text('/?#a0:@[]<>"\\^`{|}~ \tü\u202e\x7f', max_size=8)
+
+
+@given(authorities, rests)
+@example("a" * 63 + "." + "b" * 64, "")
+@example("example.com", "?" + "".join(map(chr, range(0x80))))
+def test_common_links_get_the_answer_of_all_others(authority: str, rest: str) -> None:
+    """A scheme in capitals keeps a link off the short way, and means the same."""
+    link = f"://{authority}{rest}"
+
+    assert link_problem(f"https{link}") == link_problem(f"HTTPS{link}")
 
 
 def test_http_can_be_refused_for_every_host() -> None:
