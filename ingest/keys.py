@@ -2,11 +2,12 @@
 
 The file has one `tenant:sha256` per line, the hash in hexadecimal; `#` starts a comment line.
 Several lines may name one tenant, so a key can be replaced without a gap. Keys are random (see
-`new_key`), so a fast hash keeps them: there is nothing to guess.
+`issue_key`), so a fast hash keeps them: there is nothing to guess.
 """
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 from pathlib import Path
@@ -20,13 +21,20 @@ _log = get_logger(__name__)
 
 #: Whose requests they are where no keys file is set.
 DEFAULT_TENANT: Final = "default"
-_LINE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}):([0-9a-fA-F]{64})")
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_TENANT: Final = re.compile(_NAME)
+_LINE: Final = re.compile(rf"({_NAME}):([0-9a-fA-F]{{64}})")
+_NAME_RULE: Final = "up to 64 letters, digits, dots, dashes and underscores"
 _SCHEME: Final = "bearer "
 _RECHECK_SECONDS: Final = 1.0
 
 
 class KeyFileError(ValueError):
     """The keys file cannot be used; the message says which line and why, never what is in it."""
+
+
+class BadTenantName(ValueError):
+    """A text cannot name a tenant; the message says what can."""
 
 
 class Authenticator(Protocol):
@@ -52,6 +60,51 @@ def new_key() -> str:
     return f"mck_{secrets.token_urlsafe(32)}"
 
 
+class IssuedKey(NamedTuple):
+    """A fresh key, to be shown once and never stored, and the line of a file that admits it."""
+
+    key: str
+    line: str
+
+
+def issue_key(tenant: str) -> IssuedKey:
+    """Return a fresh key for a tenant.
+
+    Raises:
+        BadTenantName: no tenant can have this name.
+    """
+    if not _TENANT.fullmatch(tenant):
+        raise BadTenantName(f"{tenant[:80]!r} cannot name a tenant: it must be {_NAME_RULE}")
+    key = new_key()
+    return IssuedKey(key, f"{tenant}:{hash_key(key)}")
+
+
+def add_key(path: Path, tenant: str) -> str:
+    """Add a fresh key for a tenant to a keys file and return the key, to be shown once.
+
+    A file that is not there is made, readable by its owner only. A running service takes the key
+    within a second.
+
+    Raises:
+        BadTenantName: no tenant can have this name.
+        KeyFileError: the file holds something else, or cannot be written.
+    """
+    issued = issue_key(tenant)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+            before = file.read()
+            if before.strip():
+                parse_keys(before)
+            gap = "" if before.endswith("\n") or not before else "\n"
+            file.write(f"{gap}{issued.line}\n")
+    except OSError as error:
+        raise KeyFileError(f"it cannot be written: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KeyFileError("it is not UTF-8 text") from error
+    return issued.key
+
+
 def hash_key(key: str) -> str:
     """Return what the file stores for a key."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -71,8 +124,8 @@ def parse_keys(text: str) -> tuple[Entry, ...]:
         match = _LINE.fullmatch(content)
         if match is None:
             raise KeyFileError(
-                f"line {number} is not TENANT:SHA256, where TENANT is up to 64 letters, digits, "
-                "dots, dashes and underscores and SHA256 is the key's hash, 64 hexadecimal digits"
+                f"line {number} is not TENANT:SHA256, where TENANT is {_NAME_RULE} and SHA256 is "
+                "the key's hash, 64 hexadecimal digits"
             )
         entries.append(Entry(match[1], bytes.fromhex(match[2])))
     if not entries:

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from ingest.keys import KeyFile, KeyFileError, find_tenant, hash_key, new_key, parse_keys
+from ingest.keys import (
+    BadTenantName,
+    KeyFile,
+    KeyFileError,
+    add_key,
+    find_tenant,
+    hash_key,
+    issue_key,
+    new_key,
+    parse_keys,
+)
 from ingest.problems import Refused
 from tests.support.clock import ManualClock
 
@@ -75,3 +85,52 @@ def test_the_last_good_keys_stay_when_a_change_is_bad(tmp_path, broken):
     write(path, f"shop:{hash_key('new')}\n", 3)
     clock.advance(1)
     assert keys.tenant("bearer new") == "shop"
+
+
+def test_an_issued_key_is_admitted_by_its_line():
+    """And the line does not hold the key."""
+    issued = issue_key("shop")
+    assert find_tenant(issued.key, parse_keys(issued.line)) == "shop"
+    assert issued.key not in issued.line
+
+
+@pytest.mark.parametrize("tenant", ["", "sh op", "a:b", "-a", "a" * 65, "a\n", "ü"])
+def test_a_bad_tenant_name_gets_no_key(tmp_path, tenant):
+    """The message says what a name may be; no file is made."""
+    with pytest.raises(BadTenantName, match="64 letters"):
+        add_key(tmp_path / "keys", tenant)
+    assert not (tmp_path / "keys").exists()
+
+
+@pytest.mark.parametrize("before", [None, "", f"# ours\nx:{hash_key('x')}", f"x:{hash_key('x')}\n"])
+def test_a_key_is_added_to_those_in_a_file(tmp_path, before):
+    """Whether or not its last line ends; a new file is its owner's only."""
+    path = tmp_path / "keys"
+    if before is not None:
+        path.write_text(before)
+    keys = {"shop": add_key(path, "shop"), "other": add_key(path, "other")}
+    if before:
+        keys["x"] = "x"
+    entries = parse_keys(path.read_text())
+    assert {tenant: find_tenant(key, entries) for tenant, key in keys.items()} == {
+        tenant: tenant for tenant in keys
+    }
+    assert len(entries) == len(keys)
+    if before is None:
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("before", [b"something else\n", b"\xff\n"])
+def test_a_file_of_something_else_is_left_alone(tmp_path, before):
+    """A slip of the path must not spoil a file."""
+    path = tmp_path / "notes"
+    path.write_bytes(before)
+    with pytest.raises(KeyFileError):
+        add_key(path, "shop")
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path):
+    """Not with a traceback."""
+    with pytest.raises(KeyFileError, match="cannot be written: No such file"):
+        add_key(tmp_path / "missing" / "keys", "shop")
