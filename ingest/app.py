@@ -1,10 +1,9 @@
 """The composition root of the HTTP API: every collaborator comes in, an application comes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
-from uuid import UUID
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -14,9 +13,11 @@ from starlette.responses import Response
 from ingest import documentation
 from ingest.batch import BatchIntake
 from ingest.checks import Checks
+from ingest.door import Door
 from ingest.health import HealthChecks
 from ingest.intake import Intake
 from ingest.keys import Authenticator
+from ingest.mails import Mail
 from ingest.meters import Meters
 from ingest.outbox import Outbox, Publishing
 from ingest.problems import Kind, Refused, problem, response
@@ -25,14 +26,16 @@ from ingest.routes import Api, answering
 from runtime.clock import Clock
 from runtime.metrics import Metrics
 from schemas.catalogue import Catalogue
-from schemas.events import SignupEvent
 
 _UNMATCHED: Final = "unmatched"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the API is made of. `encode` frames an event, `new_id` names one without a key."""
+    """What the API is made of.
+
+    `encode` frames a mail, `ids` name those without a key; a body has `body_seconds` to come.
+    """
 
     topic: str
     publisher: Publishing
@@ -40,18 +43,20 @@ class Parts:
     clock: Clock
     metrics: Metrics
     keys: Authenticator
-    encode: Callable[[SignupEvent], bytes]
-    new_id: Callable[[], UUID]
+    encode: Callable[[Mail], bytes]
+    ids: Iterator[str]
+    body_seconds: float
 
 
 def build_app(parts: Parts) -> FastAPI:
     """Return the API over a publisher that is started, or will be before the first request."""
     meters = Meters(parts.metrics)
-    checks = Checks(parts.catalogue, parts.clock, parts.new_id)
+    checks = Checks(parts.catalogue, parts.clock, parts.ids)
     recorder = Recorder(parts.topic, parts.encode)
     outbox = Outbox(parts.publisher, meters, parts.clock)
-    intake = Intake(parts.keys, checks, recorder, outbox)
-    batches = BatchIntake(parts.keys, checks, recorder, outbox)
+    door = Door(parts.keys, parts.body_seconds)
+    intake = Intake(door, checks, recorder, outbox)
+    batches = BatchIntake(door, checks, recorder, outbox)
     health = HealthChecks(parts.publisher, meters)
     app = Api(
         title="mailcascade",

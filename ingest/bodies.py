@@ -1,5 +1,6 @@
 """Reads a request's body: its content type, its size, and the JSON in it."""
 
+import asyncio
 from typing import Final, TypeVar
 
 import msgspec
@@ -51,16 +52,25 @@ def media_type(headers: Headers, allowed: tuple[str, ...]) -> str:
     return media
 
 
-async def read(request: Request, headers: Headers, limit: int) -> bytes:
+async def read(request: Request, headers: Headers, limit: int, seconds: float) -> bytes:
     """Return the whole body, which may come in chunks and without a length.
 
     Raises:
-        Refused: with 413 as soon as it is known to be longer than the limit; with 400 where the
-            client went away before its end.
+        Refused: with 413 as soon as it is known to be longer than the limit; with 408 where it is
+            not complete in time; with 400 where the client went away before its end.
     """
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _whole(request, limit)
+    except TimeoutError:
+        detail = f"The whole body must be here within {seconds:g} seconds"
+        raise refused(Kind.TIMEOUT, detail, {"Connection": "close"}) from None
+
+
+async def _whole(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

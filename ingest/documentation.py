@@ -172,7 +172,8 @@ def _problem_answers() -> Json:
     answers = {
         "400": ("The body is not JSON", None),
         "401": ("There is no valid API key", None),
-        "413": ("The body is too large", None),
+        "408": ("The body did not come in time", None),
+        "413": ("The body, or the event made of it, is too large", None),
         "415": ("The content type is not taken", None),
         "422": ("Fields are not valid; `errors` has every one", msgspec.to_builtins(_INVALID)),
         "503": ("Kafka does not take events at the moment; nothing was accepted", None),

@@ -8,24 +8,23 @@ from starlette.responses import Response
 
 from ingest import bodies
 from ingest.checks import KEY_RULE, Checks, Sender, is_idempotency_key
-from ingest.keys import Authenticator
-from ingest.outbox import Outbox, accepted, publish_refusal
+from ingest.door import Door
+from ingest.mails import Mail
+from ingest.outbox import Accepted, Outbox, publish_refusal, status_url
 from ingest.payloads import EmailRequest, SignupRequest
 from ingest.problems import FieldProblem
 from ingest.records import Recorder
-from runtime.kafka.published import Delivered
-from schemas.events import SignupEvent
+from schemas.identity import mail_ids
 
 MAX_BODY: Final = 1024 * 1024
+_MEDIA: Final = (bodies.JSON,)
 
 
 class Intake:
     """Accepts mails one by one."""
 
-    def __init__(
-        self, keys: Authenticator, checks: Checks, recorder: Recorder, outbox: Outbox
-    ) -> None:
-        self._keys = keys
+    def __init__(self, door: Door, checks: Checks, recorder: Recorder, outbox: Outbox) -> None:
+        self._door = door
         self._checks = checks
         self._recorder = recorder
         self._outbox = outbox
@@ -46,21 +45,18 @@ class Intake:
         return await self._answer(self._checks.email(email, problems + more, sender))
 
     async def _opened(self, request: Request) -> tuple[Sender, bytes, list[FieldProblem]]:
-        headers = bodies.read_headers(request)
-        tenant = self._keys.tenant(bodies.text(headers, b"authorization"))
-        bodies.media_type(headers, (bodies.JSON,))
-        body = await bodies.read(request, headers, MAX_BODY)
-        key = bodies.text(headers, bodies.IDEMPOTENCY_KEY)
+        opened = await self._door.opened(request, _MEDIA, MAX_BODY)
+        key = opened.idempotency_key
         if key is None or is_idempotency_key(key):
-            return Sender(tenant, key), body, []
-        return Sender(tenant), body, [FieldProblem("Idempotency-Key", KEY_RULE)]
+            return Sender(opened.tenant, key), opened.body, []
+        return Sender(opened.tenant), opened.body, [FieldProblem("Idempotency-Key", KEY_RULE)]
 
-    async def _answer(self, event: SignupEvent) -> Response:
-        entry = self._recorder.entry(event)
-        (outcome,) = await self._outbox.put((entry,))
-        if not isinstance(outcome, Delivered):
-            raise publish_refusal(outcome)
-        answer = accepted(entry.mail_id)
+    async def _answer(self, mail: Mail) -> Response:
+        entry = self._recorder.entry(mail)
+        for failure in (await self._outbox.put((entry,))).values():
+            raise publish_refusal(failure)
+        (mail_id,) = mail_ids([(entry.event_id, entry.key)])
+        answer = Accepted(mail_id, status_url(mail_id))
         return Response(
             self._encoder.encode(answer),
             status_code=202,

@@ -1,6 +1,7 @@
 """Hands entries to Kafka, waits for the acknowledgements, and says what became of each."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,8 +11,7 @@ from ingest.meters import Meters
 from ingest.problems import Kind, Problem, Refused, problem, unavailable
 from ingest.records import Entry
 from runtime.clock import Clock
-from runtime.kafka.published import Delivered, PublishError, PublishUnavailable
-from runtime.kafka.records import OutRecord
+from runtime.kafka.published import PublishError, PublishUnavailable, RecordTooLarge
 
 
 class Publishing(Protocol):
@@ -28,8 +28,8 @@ class Publishing(Protocol):
     def healthy(self) -> bool:
         """Tell whether records can be expected to be acknowledged."""
 
-    async def publish_many(self, records: Sequence[OutRecord]) -> list[Delivered | PublishError]:
-        """Return what became of each record, in order."""
+    async def publish_many(self, records: Sequence[Entry]) -> Mapping[int, PublishError]:
+        """Return by its index each record that was not acknowledged, and why."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -39,15 +39,18 @@ class Accepted(msgspec.Struct, frozen=True):
     status_url: str
 
 
-def accepted(mail_id: str) -> Accepted:
-    """Return what a client is told about this mail."""
-    return Accepted(mail_id, f"/v1/emails/{mail_id}")
+def status_url(mail_id: str) -> str:
+    """Return where the status of this mail will be."""
+    return f"/v1/emails/{mail_id}"
 
 
 def publish_problem(error: PublishError) -> Problem:
     """Return what a client is told about a record that was not acknowledged."""
-    kind = Kind.UNAVAILABLE if isinstance(error, PublishUnavailable) else Kind.REFUSED
-    return problem(kind, str(error))
+    if isinstance(error, PublishUnavailable):
+        return problem(Kind.UNAVAILABLE, str(error))
+    if isinstance(error, RecordTooLarge):
+        return problem(Kind.TOO_LARGE, "The mail's event has more bytes than its topic takes")
+    return problem(Kind.REFUSED, str(error))
 
 
 def publish_refusal(error: PublishError) -> Refused:
@@ -65,14 +68,16 @@ class Outbox:
     meters: Meters
     clock: Clock
 
-    async def put(self, entries: Sequence[Entry]) -> list[Delivered | PublishError]:
-        """Return for each entry, in order, where it is or why it was not acknowledged."""
+    async def put(self, entries: Sequence[Entry]) -> Mapping[int, PublishError]:
+        """Return by its index each entry that was not acknowledged, and why."""
         started = self.clock.monotonic()
-        outcomes = await self.publisher.publish_many([entry.record for entry in entries])
+        failures = await self.publisher.publish_many(entries)
         self.meters.published(self.clock.monotonic() - started)
-        for entry, outcome in zip(entries, outcomes, strict=True):
-            if isinstance(outcome, Delivered):
-                self.meters.accepted(entry.template)
-            else:
-                self.meters.unpublished(outcome.code or "unreachable")
-        return outcomes
+        templates = Counter(
+            entry.template for index, entry in enumerate(entries) if index not in failures
+        )
+        for template, count in templates.items():
+            self.meters.accepted(template, count)
+        for failure in failures.values():
+            self.meters.unpublished(failure.code or "unreachable")
+        return failures

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not-found"
     METHOD = "method-not-allowed"
+    TIMEOUT = "request-timeout"
     TOO_LARGE = "too-large"
     MEDIA = "unsupported-media-type"
     INVALID = "invalid-request"
@@ -34,6 +35,7 @@ _STATUS: Final = {
     Kind.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
     Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Kind.METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
+    Kind.TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
     Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Kind.MEDIA: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Kind.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -46,7 +48,8 @@ _TITLE: Final = {
     Kind.UNAUTHORIZED: "A valid API key is needed",
     Kind.NOT_FOUND: "There is nothing here",
     Kind.METHOD: "This method is not allowed here",
-    Kind.TOO_LARGE: "The body is too large",
+    Kind.TIMEOUT: "The body did not come in time",
+    Kind.TOO_LARGE: "What was sent is too large",
     Kind.MEDIA: "This content type is not taken",
     Kind.INVALID: "The request is not valid",
     Kind.REFUSED: "The event cannot be stored",

@@ -1,14 +1,16 @@
-"""The record that an event becomes on the main topic: CloudEvents' binary mode for Kafka."""
+"""The record that a mail becomes on the main topic: CloudEvents' binary mode for Kafka."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from runtime.kafka.records import OutRecord
-from schemas.events import SignupEvent
-from schemas.identity import lane_key, mail_id
+import msgspec
+
+from ingest.mails import Mail
+from runtime.kafka.records import Headers
+from schemas.identity import lane_key
 
 EVENT_TYPE: Final = b"com.mailcascade.email.requested.v1"
 _SPEC_VERSION: Final = ("ce_specversion", b"1.0")
@@ -16,41 +18,47 @@ _TYPE: Final = ("ce_type", EVENT_TYPE)
 _CONTENT_TYPE: Final = ("content-type", b"application/avro")
 
 
-class Entry(NamedTuple):
-    """An event's public id, its template, and its record."""
+class Entry(msgspec.Struct, frozen=True):
+    """A mail's event id, its template, and its record (see `runtime.kafka.pending`)."""
 
-    mail_id: str
+    event_id: str
     template: str
-    record: OutRecord
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Writes events down for one topic; `encode` chooses the framing."""
+    """Writes mails down for one topic; `encode` chooses the framing."""
 
     topic: str
-    encode: Callable[[SignupEvent], bytes]
+    encode: Callable[[Mail], bytes]
 
-    def entry(self, event: SignupEvent) -> Entry:
-        """Return the record of an event, keyed by its recipient's lane."""
-        key = lane_key(event.recipient.address)
+    def entry(self, mail: Mail) -> Entry:
+        """Return the record of a mail, keyed by its recipient's lane."""
+        key = lane_key(mail.recipient.address)
         headers = (
             _SPEC_VERSION,
-            ("ce_id", str(event.event_id).encode()),
-            ("ce_source", f"/mailcascade/ingest/{event.tenant}".encode()),
+            ("ce_id", mail.event_id.encode()),
+            _source(mail.tenant),
             _TYPE,
-            ("ce_time", _rfc3339(event.occurred_at)),
+            _time(mail.occurred_at),
             _CONTENT_TYPE,
         )
-        record = OutRecord(self.topic, key, self.encode(event), headers)
-        return Entry(mail_id(event.event_id, key), event.template, record)
+        value = self.encode(mail)
+        return Entry(mail.event_id, mail.template, self.topic, key, value, headers)
 
 
-def _rfc3339(instant_ms: int) -> bytes:
-    seconds, milliseconds = divmod(instant_ms, 1000)
-    return b"%b.%03dZ" % (_second(seconds), milliseconds)
+@lru_cache(maxsize=64)
+def _source(tenant: str) -> tuple[str, bytes]:
+    return "ce_source", f"/mailcascade/ingest/{tenant}".encode()
 
 
 @lru_cache(maxsize=8)
-def _second(seconds: int) -> bytes:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}".encode()
+def _time(instant_ms: int) -> tuple[str, bytes]:
+    seconds, milliseconds = divmod(instant_ms, 1000)
+    second = datetime.fromtimestamp(seconds, UTC)
+    return "ce_time", f"{second:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z".encode()

@@ -3,18 +3,22 @@
 import asyncio
 import contextlib
 import gc
+import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
-from uuid import uuid4
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential
 
 from ingest.app import Parts, build_app
 from ingest.keys import Authenticator, KeyFile, KeyFileError, OneTenant
+from retry_topics.topic_specs import MAIN_MESSAGE_BYTES
 from runtime.clock import Clock, Deadline, SystemClock
 from runtime.kafka.client import client_properties
 from runtime.kafka.errors import KafkaRefused
@@ -28,10 +32,11 @@ from runtime.setting_sources import SettingProblem
 from runtime.setting_types import is_loopback
 from runtime.settings import Settings, SettingsError
 from schemas.archive import current_schema
+from schemas.body import EventFields
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import encode
 from schemas.errors import RegistryUnavailable, UnknownSchema
-from schemas.events import SignupEvent
+from schemas.identity import random_event_ids
 
 _log = get_logger("ingest")
 
@@ -39,6 +44,13 @@ _BACKLOG: Final = 2048
 #: What is kept of the time to drain for records that are on their way to Kafka.
 _FLUSH_SECONDS: Final = 2.0
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
+#: How long a request's body may take to come.
+_BODY_SECONDS: Final = 30.0
+#: What the brokers count of a record is its batch: a head of 61 bytes around it.
+MAX_RECORD_BYTES: Final = MAIN_MESSAGE_BYTES - 61
+#: A registry that starts beside us gets some 15 seconds.
+_REGISTRY_ATTEMPTS: Final = 6
+_REGISTRY_WAIT: Final = wait_exponential(multiplier=0.5, max=8.0)
 _EXIT_OK: Final = 0
 _EXIT_BROKEN: Final = 1
 
@@ -64,7 +76,8 @@ def run(settings: Settings) -> int:
     clock = SystemClock()
     keys = authenticator(settings, clock)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
-    publisher = Publisher(client_properties(settings, role="ingest"), clock)
+    properties = client_properties(settings, role="ingest")
+    publisher = Publisher({"message.max.bytes": MAX_RECORD_BYTES, **properties}, clock)
     parts = Parts(
         topic=settings.topic_prefix,
         publisher=publisher,
@@ -72,8 +85,9 @@ def run(settings: Settings) -> int:
         clock=clock,
         metrics=Metrics(INGEST_METRICS),
         keys=keys,
-        encode=encoder(settings),
-        new_id=uuid4,
+        encode=encoder(settings, time.sleep),
+        ids=random_event_ids(os.urandom),
+        body_seconds=_BODY_SECONDS,
     )
     with bind(settings) as listener:
         return uvloop.run(_serve(build_app(parts), listener, publisher, settings.drain_seconds))
@@ -101,7 +115,7 @@ def authenticator(settings: Settings, clock: Clock) -> Authenticator:
     raise SettingsError([SettingProblem("MAILCASCADE_HTTP_HOST", settings.http_host, reason)])
 
 
-def encoder(settings: Settings) -> Callable[[SignupEvent], bytes]:
+def encoder(settings: Settings, sleep: Callable[[float], None]) -> Callable[[EventFields], bytes]:
     """Return the framing of events; with a registry, the schema is registered first.
 
     Raises:
@@ -112,7 +126,20 @@ def encoder(settings: Settings) -> Callable[[SignupEvent], bytes]:
     errors = RegistryErrors(RegistryUnavailable, UnknownSchema)
     registry = SchemaRegistry(settings.schema_registry_url, errors)
     subject = f"{settings.topic_prefix}-value"
-    return partial(encode, schema_id=registry.register(subject, current_schema().text))
+    patient = Retrying(
+        retry=retry_if_exception_type(RegistryUnavailable),
+        stop=stop_after_attempt(_REGISTRY_ATTEMPTS),
+        wait=_REGISTRY_WAIT,
+        sleep=sleep,
+        before_sleep=_tell_registry_trouble,
+        reraise=True,
+    )
+    return partial(encode, schema_id=patient(registry.register, subject, current_schema().text))
+
+
+def _tell_registry_trouble(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("ingest.registry_unavailable", attempt=state.attempt_number, error=str(error))
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -13,14 +13,13 @@ RETRY_QUEUE: Final = 1
 #: Refusals that are about the record itself; everything else is about the brokers or our access.
 _RECORD_FAULTS: Final = frozenset(
     {
-        KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.INVALID_MSG,
         KafkaError.INVALID_MSG_SIZE,
         KafkaError.INVALID_RECORD,
-        KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError.POLICY_VIOLATION,
     }
 )
+_SIZE_FAULTS: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
 
 class Delivered(NamedTuple):
@@ -45,12 +44,18 @@ class PublishFailed(KafkaFault):
     """The brokers will not take this record, now or later."""
 
 
+class RecordTooLarge(PublishFailed):
+    """The record has more bytes than its topic takes."""
+
+
 PublishError = PublishUnavailable | PublishFailed
 
 
 def publish_error(error: KafkaError) -> PublishError:
     """Return our error for a record that the client library reports as not delivered."""
     reason = f"Kafka did not take the record: {error.str()}"
+    if error.code() in _SIZE_FAULTS:
+        return RecordTooLarge(reason, error.name())
     if error.code() in _RECORD_FAULTS:
         return PublishFailed(reason, error.name())
     return PublishUnavailable(reason, RETRY_OUTAGE, error.name())

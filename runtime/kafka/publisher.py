@@ -12,11 +12,12 @@ from functools import partial
 from typing import Final
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaException, Producer
 
 from runtime.clock import Clock, Deadline
 from runtime.kafka.client import client_logger, error_hook
 from runtime.kafka.errors import KafkaRefused
+from runtime.kafka.pending import PendingRecords, Publishable
 from runtime.kafka.published import (
     RETRY_OUTAGE,
     RETRY_QUEUE,
@@ -25,7 +26,7 @@ from runtime.kafka.published import (
     PublishUnavailable,
     publish_error,
 )
-from runtime.kafka.records import OutRecord, Partition
+from runtime.kafka.records import Partition
 from runtime.logs import get_logger
 
 _log = get_logger(__name__)
@@ -37,7 +38,7 @@ _BUSY_SECONDS: Final = 0.001
 _IDLE_SECONDS: Final = 0.1
 
 _TUNED: Final[dict[str, object]] = {
-    "linger.ms": 0.5,
+    "linger.ms": 1,
     "queue.buffering.max.messages": 50_000,
     "queue.buffering.max.kbytes": 65_536,
 }
@@ -61,29 +62,12 @@ class _Statistics(msgspec.Struct):
     brokers: dict[str, _Broker] = {}
 
 
-class _Waiter:
-    """The records of one call and what became of them."""
-
-    __slots__ = ("future", "left", "outcomes")
-
-    def __init__(self, future: "asyncio.Future[None]", count: int) -> None:
-        self.future = future
-        self.left = count
-        self.outcomes: list[Delivered | PublishError | None] = [None] * count
-
-    def settle(self, index: int, outcome: Delivered | PublishError) -> None:
-        self.outcomes[index] = outcome
-        self.left -= 1
-        if self.left == 0 and not self.future.done():
-            self.future.set_result(None)
-
-
 class Publisher:
     """Publishes for one event loop. Cancelling a wait does not take a record back."""
 
     def __init__(self, properties: Mapping[str, object], clock: Clock) -> None:
         self._properties = {**_TUNED, **properties, **_REQUIRED}
-        self._under_way = 0
+        self._open: set[PendingRecords] = set()
         self._clock = clock
         self._down_since: float | None = clock.monotonic()
         self._reason = "no broker is connected yet"
@@ -105,31 +89,22 @@ class Publisher:
         self._busy = False
         self._timer = self._loop.call_soon(self._poll)
 
-    async def publish(self, record: OutRecord) -> Delivered:
+    async def publish(self, record: Publishable) -> Delivered:
         """Write one record and return where it is, once all in-sync replicas have it.
 
         Raises:
             PublishUnavailable: it was not acknowledged in time, or cannot be queued now.
             PublishFailed: the brokers refuse the record for good.
         """
-        (outcome,) = await self.publish_many((record,))
-        if isinstance(outcome, Delivered):
-            return outcome
-        raise outcome
+        pending = await self._settled((record,))
+        if pending.failures or pending.last is None:
+            raise pending.failures[0]
+        place = Partition(record.topic, pending.last.partition() or 0)
+        return Delivered(place, pending.last.offset() or 0)
 
-    async def publish_many(self, records: Sequence[OutRecord]) -> list[Delivered | PublishError]:
-        """Write records and return what became of each, in order; raises nothing of its own."""
-        if not records:
-            return []
-        waiter = _Waiter(self._loop.create_future(), len(records))
-        for index, record in enumerate(records):
-            refusal = self._produce(record, partial(self._on_delivery, waiter, index))
-            if refusal is not None:
-                waiter.settle(index, refusal)
-        if waiter.left and not self._busy:
-            self._poll_in(_BUSY_SECONDS)
-        await waiter.future
-        return [outcome for outcome in waiter.outcomes if outcome is not None]
+    async def publish_many(self, records: Sequence[Publishable]) -> dict[int, PublishError]:
+        """Write records; return by its index each that was not acknowledged, and why."""
+        return (await self._settled(records)).failures if records else {}
 
     def healthy(self) -> bool:
         """Tell whether a broker is connected, as far as known; at most some 2 s behind."""
@@ -152,11 +127,11 @@ class Publisher:
     async def close(self, seconds: float) -> int:
         """Flush for at most so many seconds; return how many records were given up."""
         deadline = Deadline(self._clock, seconds)
-        while self._under_way and not deadline.expired():
+        while self._open and not deadline.expired():
             self._producer.poll(0)
             await asyncio.sleep(_BUSY_SECONDS)
         self._timer.cancel()
-        left = self._under_way
+        left = sum(pending.under_way for pending in self._open)
         if left:
             _log.error("publisher.records_given_up", records=left)
             self._producer.purge()
@@ -164,41 +139,46 @@ class Publisher:
         self._producer.close()
         return left
 
-    def _produce(self, record: OutRecord, on_delivery: "partial[None]") -> PublishError | None:
-        down = self._down_since
-        if down is not None and self._clock.monotonic() - down > DELIVERY_SECONDS:
-            return PublishUnavailable(self._reason, RETRY_OUTAGE)
+    async def _settled(self, records: Sequence[Publishable]) -> PendingRecords:
+        pending = PendingRecords(self._loop.create_future(), len(records), self._open)
+        unreachable = self._unreachable()
+        for index, record in enumerate(records):
+            failure = unreachable or self._produce(record, partial(pending.on_delivery, index))
+            if failure is not None:
+                pending.fail(index, failure)
+        if pending.under_way and not self._busy:
+            self._poll_in(_BUSY_SECONDS)
+        await pending.done
+        return pending
+
+    def _produce(self, record: Publishable, on_delivery: "partial[None]") -> PublishError | None:
         try:
             self._producer.produce(
                 record.topic,
-                value=record.value,
-                key=record.key,
-                partition=-1 if record.partition is None else record.partition,
-                on_delivery=on_delivery,
+                record.value,
+                record.key,
+                -1 if record.partition is None else record.partition,
+                on_delivery,
                 headers=list(record.headers),
             )
         except BufferError:
             return PublishUnavailable("the queue to Kafka is full", RETRY_QUEUE, "_QUEUE_FULL")
         except KafkaException as error:
             return publish_error(error.args[0])
-        self._under_way += 1
         return None
 
-    def _on_delivery(
-        self, waiter: _Waiter, index: int, error: KafkaError | None, message: Message
-    ) -> None:
-        self._under_way -= 1
-        if error is None:
-            place = Partition(message.topic() or "", message.partition() or 0)
-            waiter.settle(index, Delivered(place, message.offset() or 0))
-        else:
-            waiter.settle(index, publish_error(error))
+    def _unreachable(self) -> PublishError | None:
+        """Tell callers at once what others waited for in vain."""
+        down = self._down_since
+        if down is None or self._clock.monotonic() - down <= DELIVERY_SECONDS:
+            return None
+        return PublishUnavailable(self._reason, RETRY_OUTAGE)
 
     def _poll(self) -> None:
         try:
             self._producer.poll(0)
         finally:
-            self._poll_in(_BUSY_SECONDS if self._under_way else _IDLE_SECONDS)
+            self._poll_in(_BUSY_SECONDS if self._open else _IDLE_SECONDS)
 
     def _poll_in(self, seconds: float) -> None:
         self._timer.cancel()

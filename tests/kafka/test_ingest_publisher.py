@@ -9,13 +9,17 @@ import pytest
 from confluent_kafka import murmur2
 
 from console.stack.kafka import KafkaBroker
-from retry_topics.topology import Topology
+from ingest.serve import MAX_RECORD_BYTES
+from retry_topics.topic_specs import desired
+from retry_topics.topology import Topology, parse_tiers
 from runtime.clock import SystemClock
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.errors import KafkaRefused
-from runtime.kafka.published import Delivered, PublishFailed, PublishUnavailable
+from runtime.kafka.published import Delivered, PublishUnavailable, RecordTooLarge
 from runtime.kafka.publisher import Publisher
+from runtime.kafka.reader import TopicReader
 from runtime.kafka.records import OutRecord, Partition
+from runtime.kafka.topics import TopicSpec
 from tests.support.broker import BrokerAddress, create_topics
 from tests.support.wait import eventually
 
@@ -45,9 +49,13 @@ async def test_records_are_acknowledged_in_order(
     """One recipient's records share a partition, the one that Java's clients would choose."""
     topic = topics().main
     async with publishing(broker.bootstrap) as publisher:
-        outcomes = await publisher.publish_many([record(topic) for _ in range(500)])
-    lane = Partition(topic, murmur2(b"lane", 4))
-    assert outcomes == [Delivered(lane, offset) for offset in range(500)]
+        values = [str(number).encode() for number in range(500)]
+        assert await publisher.publish_many([record(topic, value=value) for value in values]) == {}
+        last = await publisher.publish(record(topic))
+    assert last == Delivered(Partition(topic, murmur2(b"lane", 4)), 500)
+    spans = TopicAdmin({"bootstrap.servers": broker.bootstrap}).spans([topic])
+    reader = TopicReader({"bootstrap.servers": broker.bootstrap}, SystemClock())
+    assert [read.value for read in reader.read(spans)][:500] == values
 
 
 async def test_a_record_stays_published_when_its_waiter_is_cancelled(
@@ -72,11 +80,11 @@ async def test_closing_flushes_what_is_on_its_way(
     topic = topics().main
     publisher = Publisher({"bootstrap.servers": broker.bootstrap}, SystemClock())
     publisher.start()
-    outcomes, left = await asyncio.gather(
+    failures, left = await asyncio.gather(
         publisher.publish_many([record(topic) for _ in range(100)]), publisher.close(WITHIN)
     )
     assert left == 0
-    assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+    assert failures == {}
 
 
 async def test_a_record_that_is_too_large_is_refused_for_good(
@@ -85,12 +93,40 @@ async def test_a_record_that_is_too_large_is_refused_for_good(
     """Its neighbours are written."""
     topic = topics().main
     async with publishing(broker.bootstrap) as publisher:
-        good, bad = await publisher.publish_many(
-            [record(topic), record(topic, value=b"x" * 2_000_000)]
+        failures = await publisher.publish_many(
+            [record(topic), record(topic, value=b"x" * 2_000_000), record(topic)]
         )
-    assert isinstance(good, Delivered)
-    assert isinstance(bad, PublishFailed)
-    assert bad.code == "MSG_SIZE_TOO_LARGE"
+    assert failures.keys() == {1}
+    assert isinstance(failures[1], RecordTooLarge)
+    assert failures[1].code == "MSG_SIZE_TOO_LARGE"
+
+
+async def test_what_the_service_does_not_refuse_as_too_large_its_topic_takes(
+    broker: BrokerAddress, prefix: str
+) -> None:
+    """The largest record that gets as far as the brokers is written."""
+    topology = Topology(prefix, parse_tiers("1s"), 1)
+    main = desired(topology, replication=1)[0]
+    TopicAdmin({"bootstrap.servers": broker.bootstrap}).create([main])
+    async with publishing(broker.bootstrap, message_max_bytes=MAX_RECORD_BYTES) as publisher:
+        for size in range(MAX_RECORD_BYTES, 0, -1):
+            try:
+                await publisher.publish(record(main.name, value=b"x" * size))
+            except RecordTooLarge:
+                continue
+            break
+    assert MAX_RECORD_BYTES - 100 < size < MAX_RECORD_BYTES
+
+
+async def test_a_topic_that_takes_less_refuses_a_record_as_too_large(
+    broker: BrokerAddress, prefix: str
+) -> None:
+    """The brokers have the last word."""
+    small = TopicSpec(prefix, 1, 1, {"max.message.bytes": "2000"})
+    TopicAdmin({"bootstrap.servers": broker.bootstrap}).create([small])
+    async with publishing(broker.bootstrap) as publisher:
+        with pytest.raises(RecordTooLarge):
+            await publisher.publish(record(prefix, value=b"x" * 3_000))
 
 
 async def test_nobody_to_publish_to_is_told_within_ten_seconds() -> None:
@@ -116,7 +152,8 @@ async def test_a_full_queue_refuses_at_once() -> None:
         assert not waiting.done()
         assert await publisher.close(0) == 2
         outcomes = await waiting
-    assert all(isinstance(outcome, PublishUnavailable) for outcome in outcomes)
+    assert outcomes.keys() == {0, 1}
+    assert all(isinstance(outcome, PublishUnavailable) for outcome in outcomes.values())
 
 
 async def test_a_broker_that_comes_back_is_used_again(own_broker: KafkaBroker) -> None:

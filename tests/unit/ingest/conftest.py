@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from fastapi import FastAPI
 
 from ingest.app import Parts, build_app
 from ingest.keys import KeyFile, hash_key
-from runtime.kafka.published import Delivered, PublishError
-from runtime.kafka.records import OutRecord, Partition
+from runtime.kafka.pending import Publishable
+from runtime.kafka.published import PublishError
 from runtime.metric_catalogue import INGEST_METRICS
 from runtime.metrics import Metrics
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
@@ -27,7 +28,7 @@ TENANT = "shop"
 class MemoryPublisher:
     """Acknowledges records at once, or answers with the failures that a test put into it."""
 
-    records: list[OutRecord] = field(default_factory=list)
+    records: list[Publishable] = field(default_factory=list)
     failures: list[PublishError] = field(default_factory=list)
     down: str = ""
     fatal: bool = False
@@ -39,14 +40,10 @@ class MemoryPublisher:
     def healthy(self) -> bool:
         return not self.down
 
-    async def publish_many(self, records: Sequence[OutRecord]) -> list[Delivered | PublishError]:
-        return [self._publish(record) for record in records]
-
-    def _publish(self, record: OutRecord) -> Delivered | PublishError:
-        if self.failures:
-            return self.failures.pop(0)
-        self.records.append(record)
-        return Delivered(Partition(record.topic, 0), len(self.records) - 1)
+    async def publish_many(self, records: Sequence[Publishable]) -> dict[int, PublishError]:
+        failed = {index: self.failures.pop(0) for index, _ in enumerate(records) if self.failures}
+        self.records += [record for index, record in enumerate(records) if index not in failed]
+        return failed
 
 
 @pytest.fixture
@@ -70,28 +67,31 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def app(
+def parts(
     tmp_path: Path,
     clock: ManualClock,
     publisher: MemoryPublisher,
     catalogue: Catalogue,
     metrics: Metrics,
-) -> FastAPI:
+) -> Parts:
     keys = tmp_path / "keys"
     keys.write_text(f"{TENANT}:{hash_key(KEY)}\n")
-    numbers = iter(range(1, 10**6))
-    return build_app(
-        Parts(
-            topic="mails",
-            publisher=publisher,
-            catalogue=catalogue,
-            clock=clock,
-            metrics=metrics,
-            keys=KeyFile(keys, clock),
-            encode=encode,
-            new_id=lambda: UUID(int=next(numbers)),
-        )
+    return Parts(
+        topic="mails",
+        publisher=publisher,
+        catalogue=catalogue,
+        clock=clock,
+        metrics=metrics,
+        keys=KeyFile(keys, clock),
+        encode=encode,
+        ids=(str(UUID(int=number)) for number in count(1)),
+        body_seconds=5.0,
     )
+
+
+@pytest.fixture
+def app(parts: Parts) -> FastAPI:
+    return build_app(parts)
 
 
 @pytest.fixture

@@ -1,14 +1,15 @@
 """Many mails in one request: each has its own result, in order."""
 
 import json
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from ingest.batch import MAX_BODY
-from runtime.kafka.published import PublishFailed, PublishUnavailable
+from runtime.kafka.published import PublishFailed, PublishUnavailable, RecordTooLarge
 from schemas.codec import EventCodec
-from schemas.identity import idempotent_event_id
+from schemas.identity import idempotent_event_id, mail_id
 
 PATH = "/v1/emails/batch"
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -111,7 +112,16 @@ async def test_a_batch_that_kafka_took_nothing_of_is_503(client, publisher):
 
 async def test_a_batch_that_kafka_took_in_part_tells_which(client, publisher):
     """An item that was not acknowledged is never called accepted."""
-    publisher.failures += [PublishUnavailable("queue full", 1), PublishFailed("no")]
-    answer = await client.post(PATH, json=[item("a"), item("b"), item("c")])
+    publisher.failures += [
+        PublishUnavailable("queue full", 1),
+        PublishFailed("no"),
+        RecordTooLarge("no"),
+    ]
+    items = [item("a"), item("x", locale="?"), item("b"), item("c"), item("d")]
+    answer = await client.post(PATH, json=items)
     assert answer.status_code == 207
-    assert [result["status"] for result in answer.json()["results"]] == [503, 500, 202]
+    body = answer.json()
+    assert [result["status"] for result in body["results"]] == [503, 422, 500, 413, 202]
+    assert (body["accepted"], body["refused"]) == (1, 4)
+    (record,) = publisher.records
+    assert body["results"][-1]["id"] == mail_id(UUID(record.event_id), record.key)

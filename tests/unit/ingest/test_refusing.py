@@ -1,12 +1,15 @@
 """Every kind of refusal: its status, its problem, and that nothing was published."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx2
 import pytest
 
+from ingest.app import build_app
 from ingest.intake import MAX_BODY
-from runtime.kafka.published import PublishFailed, PublishUnavailable
+from runtime.kafka.published import PublishFailed, PublishUnavailable, RecordTooLarge
 
 PLAIN = {
     "template": "plain",
@@ -15,6 +18,7 @@ PLAIN = {
 }
 SIGNUP = {"email": "ada@example.com", "confirm_url": "https://app.example.com/c"}
 JSON = {"Content-Type": "application/json"}
+KEY = "mck_test"
 
 
 def fields(answer: httpx2.Response) -> set[str]:
@@ -267,10 +271,34 @@ async def test_an_unreachable_kafka_is_503_with_a_time_to_come_back(client, publ
 
 async def test_a_record_that_kafka_refuses_is_500(client, publisher):
     """Coming back would not help, and it is not the client's fault."""
-    publisher.failures.append(PublishFailed("too large", "MSG_SIZE_TOO_LARGE"))
+    publisher.failures.append(PublishFailed("no", "POLICY_VIOLATION"))
     answer = await client.post("/v1/emails", json=PLAIN)
     assert_problem(answer, 500, "event-refused")
     assert "retry-after" not in answer.headers
+
+
+async def test_a_record_that_is_too_large_for_its_topic_is_413(client, publisher):
+    """It is what the client sent that is too large."""
+    publisher.failures.append(RecordTooLarge("no", "MSG_SIZE_TOO_LARGE"))
+    answer = await client.post("/v1/emails", json=PLAIN)
+    assert_problem(answer, 413, "too-large")
+
+
+async def test_a_body_that_does_not_come_is_408(parts, publisher):
+    """The connection is closed, for its other end may hold it for ever."""
+    app = build_app(replace(parts, body_seconds=0.01))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://x") as slow:
+        headers = {**JSON, "Authorization": f"Bearer {KEY}"}
+        for path in ("/v1/emails", "/v1/signups", "/v1/emails/batch"):
+            answer = await slow.post(path, content=chunks(), headers=headers)
+            assert_problem(answer, 408, "request-timeout")
+            assert answer.headers["connection"] == "close"
+    assert not publisher.records
 
 
 async def test_readiness_follows_kafka(client, publisher):

@@ -1,13 +1,16 @@
 """What stops the service before it starts: the message names the setting and what to do."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from ingest.keys import DEFAULT_TENANT, hash_key
 from ingest.serve import authenticator, bind, encoder, run
 from runtime.settings import Settings, SettingsError, load_settings
+from schemas.codec import encode
 from schemas.errors import RegistryUnavailable
+from schemas.events import Recipient, SignupEvent
 from tests.support.clock import ManualClock
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a setting under test, nothing listens there
@@ -61,10 +64,23 @@ def test_a_taken_port_is_a_wrong_setting(tmp_path):
 
 
 def test_a_registry_that_does_not_answer_is_not_a_reason_to_leave_it_out(tmp_path):
-    """Readers that only know Confluent's framing would lose every event."""
+    """It is asked again for a while; readers of Confluent's framing would lose every event."""
+    waits: list[float] = []
     with bind(with_settings(tmp_path, HTTP_PORT="0")) as silent:
         port = silent.getsockname()[1]
         silent.close()
         settings = with_settings(tmp_path, SCHEMA_REGISTRY_URL=f"http://127.0.0.1:{port}")
-        with pytest.raises(RegistryUnavailable):
-            encoder(settings)
+        with pytest.raises(RegistryUnavailable) as caught:
+            encoder(settings, waits.append)
+    assert waits == [0.5, 1, 2, 4, 8]
+    assert "\n" not in str(caught.value)
+
+
+def test_with_a_registry_events_are_framed_with_its_schema_id(tmp_path):
+    """It is asked once, at the start."""
+    in_process = {"schema_registry_url": "mock://ingest"}
+    settings = with_settings(tmp_path).model_copy(update=in_process)
+    event = SignupEvent(uuid4(), 1, "plain", Recipient("a@example.com"), "en", {}, "shop")
+    framed = encoder(settings, pytest.fail)(event)
+    assert framed[5:] == encode(event)[10:]
+    assert framed.startswith(b"\x00")
