@@ -163,14 +163,12 @@ class Checks:
         except UnknownTemplate as error:
             found.append(FieldProblem("template", str(error)))
             return None, data
-        named = name and _NAME_VARIABLE in template.variables and _NAME_VARIABLE not in data
-        if named:
-            data = {**data, _NAME_VARIABLE: name or ""}
+        if name and _NAME_VARIABLE in template.variables and _NAME_VARIABLE not in data:
+            data = {**data, _NAME_VARIABLE: name}
         for problem in template.check(data):
-            if named and problem.field == _NAME_FIELD:
-                found.append(FieldProblem(fields.name, problem.message))
-                continue
             field = fields.variables.get(problem.field, problem.field)
+            if field == _NAME_FIELD and data is not wish.data:
+                field = fields.name
             found.append(FieldProblem(field, problem.message))
         return template, data
 
