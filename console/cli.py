@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -39,6 +40,8 @@ topics_app = typer.Typer(
     help="Create the topics and keep them as they should be.", no_args_is_help=True
 )
 app.add_typer(topics_app, name="topics")
+keys_app = typer.Typer(help="Issue keys for clients of the API.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 _PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -142,6 +145,23 @@ def topics_apply(
     """Create topics that are missing and mend those that differ. Never deletes anything."""
     with explained(KafkaFault):
         raise typer.Exit(apply_topics(_settings(), grow, print))
+
+
+@keys_app.command("new")
+def keys_new(
+    tenant: Annotated[str, typer.Argument(help="Whose mails the key's requests are.")],
+) -> None:
+    """Make a key, add its hash to MAILCASCADE_API_KEYS_FILE (made if missing), print it once."""
+    path = os.environ.get("MAILCASCADE_API_KEYS_FILE")
+    if not path:
+        raise CommandFailed(
+            "set MAILCASCADE_API_KEYS_FILE to the file that holds the keys' hashes", _WRONG
+        )
+    # Loaded here, so that other commands do not carry the web framework in their memory.
+    from ingest.keys import BadTenantName, KeyFileError, add_key  # noqa: PLC0415
+
+    with explained(BadTenantName, KeyFileError, OSError):
+        print(add_key(Path(path), tenant))
 
 
 @app.command("settings")
