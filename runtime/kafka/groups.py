@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 import tenacity
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from runtime.kafka.client import Properties, client_logger
 from runtime.kafka.errors import KafkaRetriable, translate
@@ -12,12 +11,21 @@ from runtime.kafka.records import Partition
 
 
 class GroupReader:
-    """Reads one group's committed offsets."""
+    """Reads one group's committed offsets. Thread-safe.
+
+    Through a consumer that never joins: the admin client's `list_consumer_group_offsets` ends the
+    process with SIGSEGV when a broker answers that it is not the coordinator (librdkafka 2.16.1).
+    """
 
     def __init__(self, properties: Properties, group: str, timeout_seconds: float = 10.0) -> None:
-        self._admin = AdminClient(dict(properties), logger=client_logger())
+        own: Properties = {
+            "group.id": group,
+            "enable.auto.commit": False,
+            # Makes the answer wait for transactions that are being decided.
+            "isolation.level": "read_committed",
+        }
+        self._consumer = Consumer({**properties, **own}, logger=client_logger())
         self._address = str(properties["bootstrap.servers"])
-        self._group = group
         self._timeout = timeout_seconds
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -28,27 +36,25 @@ class GroupReader:
         Raises:
             KafkaFault: the brokers did not answer, or refused.
         """
-        asked = ConsumerGroupTopicPartitions(
-            self._group, [TopicPartition(topic, number) for topic, number in partitions]
-        )
+        return {p: part.offset for p, part in self._ask(partitions).items()}
+
+    def _ask(self, partitions: Iterable[Partition]) -> dict[Partition, TopicPartition]:
+        asked = [TopicPartition(topic, number) for topic, number in partitions]
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_delay(self._timeout),
             wait=tenacity.wait_fixed(0.1),
             retry=tenacity.retry_if_exception_type(KafkaRetriable),
             reraise=True,
         )
-        return retrying(self._committed_now, asked)
+        return retrying(self._ask_now, asked)
 
-    def _committed_now(self, asked: ConsumerGroupTopicPartitions) -> dict[Partition, int]:
+    def _ask_now(self, asked: list[TopicPartition]) -> dict[Partition, TopicPartition]:
         try:
-            future = self._admin.list_consumer_group_offsets(
-                [asked], require_stable=True, request_timeout=self._timeout
-            )[self._group]
-            answer = future.result(self._timeout + 1)
+            answer = self._consumer.committed(asked, self._timeout)
         except KafkaException as error:
             raise translate(error, self._address) from error
         return {
-            Partition(part.topic, part.partition): part.offset
-            for part in answer.topic_partitions or ()
+            Partition(part.topic, part.partition): part
+            for part in answer
             if part.error is None and part.offset >= 0
         }

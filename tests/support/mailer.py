@@ -49,6 +49,8 @@ class Kafka:
         self.topology = topology
         self._properties: Properties = {"bootstrap.servers": bootstrap}
         self._admin = TopicAdmin(self._properties)
+        # A killed worker's transaction has to be ended by the broker first.
+        self._group = GroupReader(self._properties, topology.group, 40.0)
 
     def write(self, records: Iterable[OutRecord]) -> None:
         """Write records and wait until the broker has them."""
@@ -77,7 +79,7 @@ class Kafka:
         """Return the group's committed offsets."""
         topics = self.topology.consumed
         partitions = [Partition(t, n) for t in topics for n in range(self.topology.partitions)]
-        return GroupReader(self._properties, self.topology.group).committed(partitions)
+        return self._group.committed(partitions)
 
     def lag(self) -> int:
         """Count the offsets between what is committed and the end, over all consumed topics."""
