@@ -9,6 +9,7 @@ from runtime.kafka.topics import TopicSpec
 DAY_MS: Final = 86_400_000
 RETENTION_MS: Final = 7 * DAY_MS
 DLT_RETENTION_MS: Final = 30 * DAY_MS
+_FOR_EVER: Final = -1
 DEFAULT_REPLICATION: Final = 3
 
 #: Each step leaves room for the headers that a record gains on its way: never may a record be too
@@ -57,6 +58,7 @@ def desired(topology: Topology, replication: int) -> list[TopicSpec]:
         spec(topology.dlt, max(DLT_RETENTION_MS, longest), DLT_MESSAGE_BYTES),
         spec(topology.ledger, longest, RETRY_MESSAGE_BYTES, cleanup="compact,delete"),
         spec(topology.control, RETENTION_MS, MAIN_MESSAGE_BYTES),
+        spec(topology.suppressions, _FOR_EVER, MAIN_MESSAGE_BYTES, cleanup="compact"),
     ]
 
 

@@ -82,6 +82,11 @@ class Topology:
         return f"{self.prefix}.control"
 
     @property
+    def suppressions(self) -> str:
+        """The topic of recipients that get no more mail; the newest record of each counts."""
+        return f"{self.prefix}.suppressions"
+
+    @property
     def group(self) -> str:
         """The consumer group of the workers; named after the topics, so none is shared."""
         return f"{self.prefix}.mailer"

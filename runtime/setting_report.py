@@ -31,7 +31,9 @@ def _shown(name: str, settings: Settings) -> str:
         case None:
             return "auto" if name == "replication_factor" else ""
         case SecretStr():
-            return masked_url(value.get_secret_value())
+            return masked_url(value.get_secret_value()) if name.endswith("_url") else MASK
+        case bool():
+            return str(value).lower()
         case dict():
             pairs = (f"{k}={MASK if is_secret(k) else v}" for k, v in sorted(value.items()))
             return ", ".join(pairs)

@@ -93,6 +93,16 @@ def smtp_url(text: str) -> str:
     return text
 
 
+def database_url(text: str) -> str:
+    """Check the URL of the status view's database; a plain postgresql:// means the same."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme in ("postgresql", "postgres"):
+        return f"postgresql+psycopg://{rest}"
+    if scheme not in ("sqlite", "postgresql+psycopg") or not separator:
+        raise ValueError(f"the scheme is {scheme if separator else 'missing'}")
+    return text
+
+
 def registry_url(text: str) -> str:
     """Check a schema registry's URL."""
     url = _split(text)

@@ -29,7 +29,7 @@ from runtime.setting_sources import PREFIX, Collected, SettingProblem, collect
 MASK: Final = "***"
 #: Settings whose value may hold a secret: never shown as it is.
 SECRET_FIELDS: Final = frozenset(
-    {"smtp_url", "kafka_properties", "database_url", "schema_registry_url"}
+    {"smtp_url", "kafka_properties", "database_url", "schema_registry_url", "status_key"}
 )
 #: Kinds of problems whose message says more than the allowed values do.
 _OWN_WORDS: Final = frozenset({"value_error", "path_not_file", "path_not_directory"})
@@ -132,11 +132,24 @@ class Settings(BaseSettings):
         title="the path of a directory",
         description="Where a worker keeps what it can rebuild: journal and checkpoints.",
     )
-    database_url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")] | None = Field(
+    journal: bool = Field(
+        True,
+        title="true or false",
+        description="Whether a worker writes each acceptance down at once, in "
+        "MAILCASCADE_STATE_DIR, so that a crash before the commit sends nothing twice.",
+    )
+    database_url: Annotated[str, AfterValidator(types.database_url)] | None = Field(
         None,
-        title="a URL such as postgresql://USER:PASSWORD@HOST/NAME or sqlite:///PATH",
-        description="The database of the status view.",
+        title="a URL: sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME",
+        description="The database of the status view; status.db in MAILCASCADE_STATE_DIR by "
+        "default.",
         repr=False,
+    )
+    status_key: SecretStr | None = Field(
+        None,
+        title="a secret text",
+        description="Key of the hashes by which the status view finds recipients; by default one "
+        "that is made with the view and kept in its database.",
     )
     templates_dir: DirectoryPath | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""Every released version of the event's schema: what was ever written must stay readable."""
+"""Every released version of every schema: what was ever written must stay readable."""
 
 import json
 import re
@@ -9,7 +9,9 @@ from typing import Final
 
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-_FILE_NAME: Final = re.compile(r"signup_event\.v([0-9]+)\.avsc")
+#: The kind of record that clients' requests become.
+EVENT: Final = "signup_event"
+_FILE_NAME: Final = re.compile(r"([a-z_]+)\.v([0-9]+)\.avsc")
 
 #: The fingerprint of the version that `schemas.codec.encode` writes; a test holds it to the file.
 CURRENT_FINGERPRINT: Final = bytes.fromhex("26c2c968be63c40d")
@@ -27,20 +29,26 @@ class ReleasedSchema:
     fingerprint: bytes
 
 
-@lru_cache(maxsize=1)
-def released_schemas() -> tuple[ReleasedSchema, ...]:
-    """Read the released versions from the package, oldest first; the last one is current."""
+@lru_cache(maxsize=16)
+def released_schemas(kind: str = EVENT) -> tuple[ReleasedSchema, ...]:
+    """Read the released versions of a kind of record, oldest first; the last one is current."""
     versions = []
     for entry in files("schemas").joinpath("avro").iterdir():
         match = _FILE_NAME.fullmatch(entry.name)
-        if match:
+        if match and match[1] == kind:
             text = entry.read_text(encoding="utf-8")
-            versions.append(ReleasedSchema(int(match[1]), text, _fingerprint(text)))
+            versions.append(ReleasedSchema(int(match[2]), text, _fingerprint(text)))
     return tuple(sorted(versions, key=lambda schema: schema.version))
 
 
+def schema_kinds() -> frozenset[str]:
+    """Return the kinds of records that have released schemas."""
+    names = (entry.name for entry in files("schemas").joinpath("avro").iterdir())
+    return frozenset(match[1] for name in names if (match := _FILE_NAME.fullmatch(name)))
+
+
 def current_schema() -> ReleasedSchema:
-    """Return the version that is written."""
+    """Return the version of the event that is written."""
     return released_schemas()[-1]
 
 

@@ -44,7 +44,7 @@ class EventFields(Protocol):
     def idempotency_key(self) -> str | None: ...
 
 
-def _long(number: int) -> bytes:
+def write_long(number: int) -> bytes:
     """Write a long: zigzag, then seven bits a byte, the lowest first."""
     rest = (number << 1) ^ (number >> 63)
     if rest >> 64:
@@ -57,21 +57,23 @@ def _long(number: int) -> bytes:
     return bytes(written)
 
 
-_NULL: Final = _long(0)
-_VALUE: Final = _long(1)
-_END_OF_MAP: Final = _long(0)
+#: The branches of a union of null and one type.
+NULL: Final = write_long(0)
+VALUE: Final = write_long(1)
+_END_OF_MAP: Final = write_long(0)
 _SHORT: Final = 2048
-_LENGTHS: Final = tuple(_long(length) for length in range(_SHORT))
+_LENGTHS: Final = tuple(write_long(length) for length in range(_SHORT))
 
 
-def _string(text: str) -> bytes:
+def write_string(text: str) -> bytes:
+    """Write a string: its length in bytes, then UTF-8."""
     raw = text.encode()
     length = len(raw)
-    return (_LENGTHS[length] if length < _SHORT else _long(length)) + raw
+    return (_LENGTHS[length] if length < _SHORT else write_long(length)) + raw
 
 
 #: For locales and the names of variables, of which there are few.
-_word: Final = lru_cache(maxsize=256)(_string)
+_word: Final = lru_cache(maxsize=256)(write_string)
 
 
 def write_body(event: EventFields) -> bytes:
@@ -84,39 +86,39 @@ def write_body(event: EventFields) -> bytes:
     name, key = recipient.name, event.idempotency_key
     return b"".join(
         (
-            _string(str(event.event_id)),
+            write_string(str(event.event_id)),
             _origin(event.occurred_at, event.template),
-            _string(recipient.address),
-            _NULL if name is None else _VALUE + _string(name),
+            write_string(recipient.address),
+            NULL if name is None else VALUE + write_string(name),
             _word(event.locale),
             _map(event.data),
             _terms(event.tenant, event.not_before, event.expires_at),
-            _NULL if key is None else _VALUE + _string(key),
+            NULL if key is None else VALUE + write_string(key),
         )
     )
 
 
 @lru_cache(maxsize=64)
 def _origin(occurred_at: int, template: str) -> bytes:
-    return _long(occurred_at) + _string(template)
+    return write_long(occurred_at) + write_string(template)
 
 
 @lru_cache(maxsize=64)
 def _terms(tenant: str, not_before: int | None, expires_at: int | None) -> bytes:
     instants = (
-        _NULL if instant is None else _VALUE + _long(instant)
+        NULL if instant is None else VALUE + write_long(instant)
         for instant in (not_before, expires_at)
     )
-    return _string(tenant) + b"".join(instants)
+    return write_string(tenant) + b"".join(instants)
 
 
 def _map(data: Mapping[str, str]) -> bytes:
     if not data:
         return _END_OF_MAP
     count = len(data)
-    parts = [_LENGTHS[count] if count < _SHORT else _long(count)]
+    parts = [_LENGTHS[count] if count < _SHORT else write_long(count)]
     for key, value in data.items():
         parts.append(_word(key))
-        parts.append(_string(value))
+        parts.append(write_string(value))
     parts.append(_END_OF_MAP)
     return b"".join(parts)

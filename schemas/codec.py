@@ -4,14 +4,13 @@ Single-object encoding needs no registry: C3 01, the writer schema's CRC-64-AVRO
 Confluent framing names a schema in a registry: 00, its id in four bytes (big-endian), body.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from fastavro import parse_schema, schemaless_reader
+from fastavro import schemaless_reader
 from fastavro.read import SchemaResolutionError
 from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 from fastavro.types import Schema
@@ -20,26 +19,13 @@ from schemas.archive import CURRENT_FINGERPRINT, current_schema, released_schema
 from schemas.body import EventFields, write_body
 from schemas.errors import Undecodable, UnknownSchema
 from schemas.events import Recipient, SignupEvent
+from schemas.framing import HEADER_BYTES, SINGLE_OBJECT, UNREADABLE, plain_schema
 
-_SINGLE_OBJECT: Final = b"\xc3\x01"
-_CURRENT_HEADER: Final = _SINGLE_OBJECT + CURRENT_FINGERPRINT
-_SINGLE_OBJECT_HEADER_BYTES: Final = 10
+_CURRENT_HEADER: Final = SINGLE_OBJECT + CURRENT_FINGERPRINT
 _CONFLUENT: Final = b"\x00"
 _CONFLUENT_HEADER_BYTES: Final = 5
 _UUID: Final = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-)
-
-#: What reading a body that its schema does not fit can raise.
-_UNREADABLE: Final = (
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
 )
 
 
@@ -83,7 +69,7 @@ class EventCodec:
     def __init__(self, resolver: SchemaResolver | None) -> None:
         """Read the released schemas. Without a resolver Confluent framing is undecodable."""
         self._resolver = resolver
-        self._target = _plain(current_schema().text)
+        self._target = plain_schema(current_schema().text)
         self._target_form = to_parsing_canonical_form(self._target)
         self._released = {
             schema.fingerprint: self._reading(schema.text) for schema in released_schemas()
@@ -97,8 +83,8 @@ class EventCodec:
             Undecodable: the bytes are no event; they never will be.
             RegistryUnavailable: the registry had to be asked and does not answer.
         """
-        if value.startswith(_SINGLE_OBJECT):
-            return self._read(value, _SINGLE_OBJECT_HEADER_BYTES, self._by_fingerprint(value))
+        if value.startswith(SINGLE_OBJECT):
+            return self._read(value, HEADER_BYTES, self._by_fingerprint(value))
         if value.startswith(_CONFLUENT):
             return self._read(value, _CONFLUENT_HEADER_BYTES, self._by_id(value))
         if not value:
@@ -109,11 +95,11 @@ class EventCodec:
         )
 
     def _by_fingerprint(self, value: bytes) -> _Reading:
-        fingerprint = value[2:_SINGLE_OBJECT_HEADER_BYTES]
+        fingerprint = value[2:HEADER_BYTES]
         reading = self._released.get(fingerprint)
         if reading is not None:
             return reading
-        if len(value) < _SINGLE_OBJECT_HEADER_BYTES:
+        if len(value) < HEADER_BYTES:
             raise Undecodable("the value ends inside its schema's fingerprint")
         raise Undecodable(f"no released schema has the fingerprint {fingerprint.hex()}")
 
@@ -139,7 +125,7 @@ class EventCodec:
             raise Undecodable(f"schema {schema_id} is not an Avro schema: {error!r}") from error
 
     def _reading(self, text: str) -> _Reading:
-        writer = _plain(text)
+        writer = plain_schema(text)
         same = to_parsing_canonical_form(writer) == self._target_form
         return _Reading(writer, None if same else self._target)
 
@@ -150,7 +136,7 @@ class EventCodec:
             record: Any = schemaless_reader(stream, reading.writer, reading.target)
         except SchemaResolutionError as error:
             raise Undecodable(f"the writer's schema does not resolve to ours: {error}") from error
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             # Only `str` of the error: its arguments hold the mail's content.
             reason = str(error) or type(error).__name__
             raise Undecodable(f"the body does not fit its schema: {reason}") from error
@@ -176,23 +162,3 @@ def _event(record: dict[str, Any]) -> SignupEvent:
         record["expires_at"],
         record["idempotency_key"],
     )
-
-
-def _plain(text: str) -> Schema:
-    """Parse a schema without its logical types, so that instants stay integers.
-
-    Logical types change no byte, only what a reader makes of them.
-    """
-    return parse_schema(_without_logical_types(json.loads(text)))
-
-
-def _without_logical_types(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_without_logical_types(item) for item in schema]
-    if isinstance(schema, dict):
-        return {
-            key: item if key == "default" else _without_logical_types(item)
-            for key, item in schema.items()
-            if key != "logicalType"
-        }
-    return schema

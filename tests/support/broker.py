@@ -27,6 +27,7 @@ from console.stack.kafka import (
     new_broker,
     prepare,
 )
+from retry_topics.topic_specs import desired
 from retry_topics.topology import Topology
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.errors import KafkaFault
@@ -158,6 +159,6 @@ def create_topics(bootstrap: str, names: Sequence[str], partitions: int) -> None
 
 
 def create_topology(bootstrap: str, topology: Topology) -> None:
-    """Create every topic of a topology: main, tiers, DLT, ledger and control."""
-    names = [*topology.consumed, topology.dlt, topology.ledger, topology.control]
+    """Create every topic of a topology, with as little configuration as it can do with."""
+    names = [spec.name for spec in desired(topology, 1)]
     create_topics(bootstrap, names, topology.partitions)

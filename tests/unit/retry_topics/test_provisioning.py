@@ -35,6 +35,7 @@ _NAMES = [
     "mails.dlt",
     "mails.ledger",
     "mails.control",
+    "mails.suppressions",
 ]
 
 
@@ -73,6 +74,7 @@ def test_every_topic_of_the_topology_is_desired_with_equal_partitions() -> None:
         ("mails.dlt", "delete", 30),
         ("mails.ledger", "compact,delete", 7),
         ("mails.control", "delete", 7),
+        ("mails.suppressions", "compact", -1),
     ],
 )
 def test_a_topic_keeps_what_it_must(name: str, cleanup: str, days: int) -> None:
@@ -80,7 +82,7 @@ def test_a_topic_keeps_what_it_must(name: str, cleanup: str, days: int) -> None:
     configs = next(spec.configs for spec in desired(_TOPOLOGY, 3) if spec.name == name)
 
     assert configs["cleanup.policy"] == cleanup
-    assert int(configs["retention.ms"]) == days * DAY_MS
+    assert int(configs["retention.ms"]) == (days * DAY_MS if days > 0 else -1)
     assert configs["message.timestamp.type"] == "CreateTime"
 
 

@@ -69,14 +69,16 @@ def test_a_secret_is_read_from_a_file_without_its_last_newline(tmp_path: Path) -
     """Every setting has a variant that names a file, in the environment and in the file."""
     secret = tmp_path / "url"
     secret.write_text("smtps://ada:s3cret@relay.example\n")
+    database = tmp_path / "database"
+    database.write_text("postgresql+psycopg://ada:s3cret@db/mail\n")
     config = tmp_path / "config"
-    config.write_text(f"MAILCASCADE_DATABASE_URL_FILE={secret}\n")
+    config.write_text(f"MAILCASCADE_DATABASE_URL_FILE={database}\n")
 
     settings = _load({"MAILCASCADE_SMTP_URL_FILE": str(secret), "MAILCASCADE_CONFIG": str(config)})
 
     assert settings.smtp_url.get_secret_value() == "smtps://ada:s3cret@relay.example"
     assert settings.origins["smtp_url"] == f"secret file {secret}"
-    assert settings.database_url == "smtps://ada:s3cret@relay.example"
+    assert settings.database_url == "postgresql+psycopg://ada:s3cret@db/mail"
 
 
 def test_a_setting_that_ends_in_file_is_not_taken_for_a_secret(tmp_path: Path) -> None:
@@ -257,14 +259,16 @@ def test_no_secret_is_shown_anywhere() -> None:
             "MAILCASCADE_DATABASE_URL": "postgresql://ada:topsecret@db/mail",
             "MAILCASCADE_SCHEMA_REGISTRY_URL": "https://ada:topsecret@registry",
             "MAILCASCADE_KAFKA_PROPERTIES": '{"sasl.password": "topsecret", "sasl.username": "a"}',
+            "MAILCASCADE_STATUS_KEY": "topsecret",
         }
     )
 
     rows = {row.name: row.value for row in describe(settings)}
 
     assert rows["MAILCASCADE_SMTP_URL"] == "smtps://ada:***@relay.example:465"
-    assert rows["MAILCASCADE_DATABASE_URL"] == "postgresql://ada:***@db/mail"
+    assert rows["MAILCASCADE_DATABASE_URL"] == "postgresql+psycopg://ada:***@db/mail"
     assert rows["MAILCASCADE_SCHEMA_REGISTRY_URL"] == "https://ada:***@registry"
+    assert rows["MAILCASCADE_STATUS_KEY"] == "***"
     assert rows["MAILCASCADE_KAFKA_PROPERTIES"] == "sasl.password=***, sasl.username=a"
     assert "topsecret" not in repr(settings) + str(rows)
 
