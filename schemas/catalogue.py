@@ -43,7 +43,8 @@ class Template:
     """One template: what it declares, and its sources by locale.
 
     `ttl_ms` says how long its mails are worth sending; None: they do not expire of themselves.
-    `required` are the names of the variables that it cannot do without.
+    `ignores_suppression`: they go to suppressed recipients too. `required` are the names of the
+    variables that it cannot do without.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Template:
     on_ambiguous: OnAmbiguous
     variables: Mapping[str, Variable]
     sources: Mapping[str, TemplateSource]
+    ignores_suppression: bool = False
     required: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -178,6 +180,7 @@ def _template(manifest: Manifest, sources: Mapping[str, TemplateSource]) -> Temp
         manifest.on_ambiguous,
         manifest.variables,
         sources,
+        manifest.ignores_suppression,
     )
 
 

@@ -28,12 +28,16 @@ class OnAmbiguous(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a template declares. `ttl_ms` None: its mails do not expire of themselves."""
+    """What a template declares. `ttl_ms` None: its mails do not expire of themselves.
+
+    `ignores_suppression`: its mails go to suppressed recipients too; only a security mail may.
+    """
 
     name: str
     category: Category
     ttl_ms: int | None
     on_ambiguous: OnAmbiguous
+    ignores_suppression: bool
     variables: Mapping[str, Variable]
 
 
@@ -44,7 +48,9 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _VARIABLE_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_KEYS: Final = frozenset({"name", "category", "ttl", "on_ambiguous", "variables"})
+_KEYS: Final = frozenset(
+    {"name", "category", "ttl", "on_ambiguous", "ignores_suppression", "variables"}
+)
 _VARIABLE_KEYS: Final = frozenset({"kind", "max_length", "required", "description", "multiline"})
 
 
@@ -151,13 +157,24 @@ def _manifest(table: _Table, directory_name: str) -> Manifest:
         variable: _variable(variable, declared)
         for variable, declared in table.tables("variables").items()
     }
+    category = table.choice("category", Category)
     return Manifest(
         name,
-        table.choice("category", Category),
+        category,
         table.duration("ttl"),
         table.choice("on_ambiguous", OnAmbiguous),
+        _ignores_suppression(table, category),
         variables,
     )
+
+
+def _ignores_suppression(table: _Table, category: Category) -> bool:
+    ignores = table.flag("ignores_suppression", default=False)
+    if ignores and category is not Category.SECURITY:
+        table.problems.append(
+            f"{table.prefix}ignores_suppression: is for the category {Category.SECURITY} only"
+        )
+    return ignores
 
 
 def _variable(name: str, table: _Table) -> Variable:

@@ -96,6 +96,40 @@ def test_a_template_without_ttl_has_none(tmp_path: Path) -> None:
     assert Catalogue.load(tmp_path).get("invoice").ttl_ms is None
 
 
+@pytest.mark.parametrize(
+    ("line", "ignores"),
+    [("", False), ("ignores_suppression = false\n", False), ("ignores_suppression = true\n", True)],
+)
+def test_a_security_template_may_ignore_suppressions(
+    tmp_path: Path, line: str, ignores: bool
+) -> None:
+    """Only where its manifest says so."""
+    security = MANIFEST.replace("transactional", "security").lstrip()
+    write_template(tmp_path, manifest=line + security)
+
+    assert Catalogue.load(tmp_path).get("invoice").ignores_suppression is ignores
+
+
+@pytest.mark.parametrize("category", ["transactional", "subscription"])
+def test_no_other_template_may_ignore_suppressions(tmp_path: Path, category: str) -> None:
+    """Whoever wants no more mail gets no more of these."""
+    manifest = MANIFEST.replace("transactional", category)
+    write_template(tmp_path, manifest="ignores_suppression = true" + manifest)
+
+    assert problems_of(tmp_path) == [
+        "invoice/template.toml: ignores_suppression: is for the category security only"
+    ]
+
+
+@pytest.mark.parametrize("value", ["1", '"yes"'])
+def test_whether_suppressions_are_ignored_is_true_or_false(tmp_path: Path, value: str) -> None:
+    """Nothing else is taken for either."""
+    write_template(tmp_path, manifest=f"ignores_suppression = {value}{MANIFEST}")
+
+    assert len(problems_of(tmp_path)) == 1
+    assert "ignores_suppression: must be true or false" in problems_of(tmp_path)[0]
+
+
 def test_files_and_hidden_directories_are_left_alone(tmp_path: Path) -> None:
     """A README or an editor's directory beside the templates is no template."""
     template = write_template(tmp_path)
@@ -150,7 +184,8 @@ description = " "
 
     toml = "bill/template.toml: "
     assert found == [
-        toml + "colour: is not known; known are category, name, on_ambiguous, ttl, variables",
+        toml + "colour: is not known; known are category, ignores_suppression, name, "
+        "on_ambiguous, ttl, variables",
         toml + "name: must be lower-case words joined by hyphens, not 'Bill'",
         toml + "variables.note: must be a table",
         toml + "variables.Total: must be named by lower-case letters, digits and underscores",
