@@ -1,0 +1,77 @@
+"""The view's tables as queries know them; the migrations make and change them."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA: Final = MetaData()
+
+#: One row a mail. `main_generation` and `ledger_generation` are the highest seen there, None where
+#: nothing was; `history` and `cancels` are JSON (see `consumers.status.history`).
+MAILS: Final = Table(
+    "mails",
+    METADATA,
+    Column("event_id", LargeBinary(16), primary_key=True),
+    Column("mail_id", Text, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("accepted_at", BigInteger),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("not_before", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("recipient", Text, nullable=False),
+    Column("recipient_hash", LargeBinary(16)),
+    Column("reason", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("code", BigInteger),
+    Column("enhanced", Text),
+    Column("rule", Text, nullable=False),
+    Column("cancel_requested_at", BigInteger),
+    Column("cancel_requested_by", Text, nullable=False),
+    Column("cancels", Text, nullable=False),
+    Column("main_generation", BigInteger),
+    Column("ledger_generation", BigInteger),
+    Column("history", Text, nullable=False),
+    Column("history_omitted", BigInteger, nullable=False),
+)
+
+#: How far each partition is projected: the offset that comes next.
+POSITIONS: Final = Table(
+    "positions",
+    METADATA,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+)
+
+#: Which topics the view is of; a topic that is made anew has another id.
+SOURCES: Final = Table(
+    "sources",
+    METADATA,
+    Column("topic", Text, primary_key=True),
+    Column("topic_id", Text, nullable=False),
+)
+
+#: One row about the view. (`writer`, `sequence`) is who may write next: every transaction compares
+#: and raises it. `projected_at` and `behind` are when that was and how many records were left.
+VIEW: Final = Table(
+    "view",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("cluster_id", Text),
+    Column("made_key", Text, nullable=False),
+    Column("key_check", Text),
+    Column("writer", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("projected_at", BigInteger),
+    Column("behind", BigInteger),
+)
+#: The id of the only row of `VIEW`.
+ONLY: Final = 1
