@@ -141,17 +141,37 @@ class TopicAdmin:
         described = self._describe(topics)
         if missing := sorted(set(topics) - described.keys()):
             raise TopicMissing(f"there is no topic {', '.join(missing)}")
-        partitions = [
-            Partition(name, info.id)
-            for name, description in described.items()
-            for info in description.partitions
-        ]
+        return self.partition_spans(
+            [
+                Partition(name, info.id)
+                for name, description in described.items()
+                for info in description.partitions
+            ]
+        )
+
+    def partition_spans(self, partitions: Sequence[Partition]) -> dict[Partition, Span]:
+        """Return the first offset and the high watermark of each of these partitions.
+
+        Raises:
+            TopicMissing: one of the partitions does not exist.
+        """
         # The client library gives these two constructors no annotations.
         earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         starts = self._offsets(partitions, earliest)
         ends = self._offsets(partitions, latest)
         return {partition: Span(starts[partition], ends[partition]) for partition in partitions}
+
+    def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the id of each of these topics; one that is made anew has another.
+
+        Raises:
+            TopicMissing: one of the topics does not exist.
+        """
+        described = self._describe(names)
+        if missing := sorted(set(names) - described.keys()):
+            raise TopicMissing(f"there is no topic {', '.join(missing)}")
+        return {name: str(description.topic_id) for name, description in described.items()}
 
     def _offsets(self, partitions: Sequence[Partition], spec: OffsetSpec) -> dict[Partition, int]:
         retrying = tenacity.Retrying(

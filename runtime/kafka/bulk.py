@@ -1,0 +1,121 @@
+"""Reading one partition fast, up to an offset and no further, without a group."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from runtime.clock import Clock, Deadline
+from runtime.kafka.client import Properties, client_logger
+from runtime.kafka.errors import translate
+from runtime.kafka.reader import ReaderStalled
+from runtime.kafka.records import Partition
+from runtime.kafka.topics import Span
+
+#: Messages of one batch at most.
+BATCH: Final = 4_000
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some messages as (key, value, offset), in order; all before `next_offset` has been read."""
+
+    messages: list[tuple[bytes | None, bytes | None, int]]
+    next_offset: int
+
+
+class BulkReader:
+    """Reads spans with `read_committed`; never joins a group, never commits. For one thread.
+
+    It connects when it is first used and keeps the connection until it is closed.
+    """
+
+    def __init__(
+        self, properties: Properties, clock: Clock, patience_seconds: float = 60.0
+    ) -> None:
+        self._address = str(properties["bootstrap.servers"])
+        self._properties: Properties = {
+            **properties,
+            # Required by the client; without subscribe or commit no group comes to be.
+            "group.id": "mailcascade-reader",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            # The end of a partition is told with an empty answer, which takes this long.
+            "fetch.wait.max.ms": 10,
+            # What is fetched ahead is memory; small messages take several times their size.
+            "queued.min.messages": 4 * BATCH,
+            "queued.max.messages.kbytes": 8_192,
+        }
+        self._clock = clock
+        self._patience = patience_seconds
+        self._consumer: Consumer | None = None
+
+    def read(
+        self, partition: Partition, span: Span, stopped: Callable[[], bool]
+    ) -> Iterator[Batch]:
+        """Yield what is committed in the span; ends early, within moments, once `stopped`.
+
+        The end of the span may be a transaction's marker or an aborted record, which nobody is
+        shown; the last batch tells that it was reached. An open transaction holds the reader back
+        until it is decided.
+
+        Raises:
+            ReaderStalled: there is more to read and none of it comes within the patience.
+            KafkaFault: the brokers cannot be asked, or refuse.
+        """
+        if span.start >= span.end:
+            return
+        try:
+            if self._consumer is None:
+                self._consumer = Consumer(self._properties, logger=client_logger())
+            self._consumer.assign([TopicPartition(*partition, span.start)])
+            yield from self._drain(self._consumer, partition, span, stopped)
+        except KafkaException as error:
+            raise translate(error, self._address) from error
+
+    def close(self) -> None:
+        """Close the connection; reading again opens it again."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
+
+    def _drain(
+        self, consumer: Consumer, partition: Partition, span: Span, stopped: Callable[[], bool]
+    ) -> Iterator[Batch]:
+        at, end = span
+        patience = Deadline(self._clock, self._patience)
+        while at < end and not stopped():
+            # Asking for no more than there can be: the end is then told without waiting for more.
+            messages = consumer.consume(min(BATCH, end - at), _POLL_SECONDS)
+            batch = self._batch(messages, partition, at, end)
+            if batch.next_offset > at:
+                at = batch.next_offset
+                yield batch
+                patience = Deadline(self._clock, self._patience)
+            elif patience.expired():
+                topic, number = partition
+                raise ReaderStalled(
+                    f"{topic}-{number}: nothing to read at {at} of {end} for {self._patience:g} s"
+                )
+
+    def _batch(self, messages: list[Message], partition: Partition, at: int, end: int) -> Batch:
+        topic, number = partition
+        read = []
+        for message in messages:
+            if message.topic() != topic or message.partition() != number:
+                continue
+            error, offset = message.error(), message.offset()
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise translate(error, self._address)
+                at = max(at, offset or 0)
+            elif offset is not None and offset >= at:
+                if offset < end:
+                    read.append((message.key(), message.value(), offset))
+                at = offset + 1
+        return Batch(read, min(at, end))
