@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingest import documentation
+from ingest import documentation, status_documentation
 from ingest.batch import BatchIntake
 from ingest.checks import Checks
 from ingest.door import Door
@@ -23,6 +23,8 @@ from ingest.outbox import Outbox, Publishing
 from ingest.problems import Kind, Refused, problem, response
 from ingest.records import Recorder
 from ingest.routes import Api, answering
+from ingest.status_routes import Pipeline, StatusRoutes
+from ingest.status_view import StatusView
 from runtime.clock import Clock
 from runtime.metrics import Metrics
 from schemas.catalogue import Catalogue
@@ -34,7 +36,8 @@ _UNMATCHED: Final = "unmatched"
 class Parts:
     """What the API is made of.
 
-    `encode` frames a mail, `ids` name those without a key; a body has `body_seconds` to come.
+    `encode` frames a mail, `ids` name those without a key; a body has `body_seconds` to come. What
+    became of mails is read from `view`.
     """
 
     topic: str
@@ -46,6 +49,8 @@ class Parts:
     encode: Callable[[Mail], bytes]
     ids: Iterator[str]
     body_seconds: float
+    view: StatusView
+    pipeline: Pipeline
 
 
 def build_app(parts: Parts) -> FastAPI:
@@ -57,6 +62,7 @@ def build_app(parts: Parts) -> FastAPI:
     door = Door(parts.keys, parts.body_seconds)
     intake = Intake(door, checks, recorder, outbox)
     batches = BatchIntake(door, checks, recorder, outbox)
+    status = StatusRoutes(door, parts.view, parts.publisher, parts.clock, parts.pipeline)
     health = HealthChecks(parts.publisher, meters)
     app = Api(
         title="mailcascade",
@@ -73,6 +79,13 @@ def build_app(parts: Parts) -> FastAPI:
         ("GET", "/metrics", health.metrics, documentation.metrics()),
     ):
         app.serve(method, path, answering(path, handler, meters), description)
+    for method, path, handler, description in (
+        ("GET", "/v1/emails", status.emails, status_documentation.emails()),
+        ("GET", "/v1/emails/{id}", status.email, status_documentation.email()),
+        ("DELETE", "/v1/emails/{id}", status.cancel, status_documentation.cancel()),
+    ):
+        reply = answering(path, handler, meters, of_events=False)
+        app.serve(method, path, reply, description)
 
     async def no_route(request: Request, error: HTTPException) -> Response:
         meters.answered(_UNMATCHED, error.status_code)

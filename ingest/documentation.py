@@ -9,6 +9,7 @@ from ingest.health import Health
 from ingest.outbox import Accepted
 from ingest.payloads import BatchItem, EmailRequest, SignupRequest
 from ingest.problems import MEDIA_TYPE, FieldProblem, Kind, Problem, problem
+from ingest.status_payloads import CancelAnswer, MailDetail, MailPage
 
 Json = dict[str, Any]
 
@@ -21,9 +22,12 @@ _SCHEMAS: Final = (
     BatchAnswer,
     Problem,
     Health,
+    MailDetail,
+    MailPage,
+    CancelAnswer,
 )
-_MAIL_ID: Final = "gqzdsmzygiydamrqgizdgmjrgi2dknbu"
-_ACCEPTED: Final = {"id": _MAIL_ID, "status_url": f"/v1/emails/{_MAIL_ID}"}
+MAIL_ID: Final = "gqzdsmzygiydamrqgizdgmjrgi2dknbu"
+_ACCEPTED: Final = {"id": MAIL_ID, "status_url": f"/v1/emails/{MAIL_ID}"}
 _SIGNUP: Final = {
     "email": "ada@example.com",
     "name": "Ada Lovelace",
@@ -53,8 +57,8 @@ _INVALID: Final = problem(
     ),
 )
 _STATUS_NOTE: Final = (
-    "`status_url` is where the mail's state is shown by deployments that run the status view; "
-    "without it that path answers 404. The answer comes after the brokers acknowledged the event."
+    "`status_url` is where the mail's state is told. The answer comes after the brokers "
+    "acknowledged the event."
 )
 _IDEMPOTENCY: Final = {
     "name": "Idempotency-Key",
@@ -100,11 +104,11 @@ def batch() -> Json:
         ],
     }
     body = _body("BatchItem", {})
-    items = {"type": "array", "items": _ref("BatchItem"), "minItems": 1, "maxItems": 1000}
+    items = {"type": "array", "items": ref("BatchItem"), "minItems": 1, "maxItems": 1000}
     body["content"] = {
         "application/json": {"schema": items, "example": [_ITEM, _EMAIL]},
         "application/x-ndjson": {
-            "schema": _ref("BatchItem"),
+            "schema": ref("BatchItem"),
             "example": f"{_line(_ITEM)}\n{_line(_EMAIL)}\n",
         },
     }
@@ -115,8 +119,8 @@ def batch() -> Json:
         "What is wrong with the body as a whole refuses it whole.",
         "requestBody": body,
         "responses": {
-            "202": _answer("Every item was accepted", "BatchAnswer"),
-            "207": _answer("Some items were refused", "BatchAnswer", mixed),
+            "202": answer("Every item was accepted", "BatchAnswer"),
+            "207": answer("Some items were refused", "BatchAnswer", mixed),
             **_problem_answers(),
         },
     }
@@ -127,8 +131,8 @@ def health(summary: str) -> Json:
     return {
         "summary": summary,
         "responses": {
-            "200": _answer("Yes", "Health", {"status": "ready", "reasons": []}),
-            "503": _answer(
+            "200": answer("Yes", "Health", {"status": "ready", "reasons": []}),
+            "503": answer(
                 "No", "Health", {"status": "not ready", "reasons": ["no broker is connected yet"]}
             ),
         },
@@ -160,8 +164,21 @@ def add_components(document: Json) -> Json:
     return document
 
 
+def answer(description: str, schema: str, example: Any = None, media: str = "") -> Json:
+    """Describe an answer: its words, the name of its schema, an example."""
+    content: Json = {"schema": ref(schema)}
+    if example is not None:
+        content["example"] = example
+    return {"description": description, "content": {media or "application/json": content}}
+
+
+def ref(name: str) -> Json:
+    """Refer to a schema of the document by its name."""
+    return {"$ref": _REF.format(name=name)}
+
+
 def _single_answers() -> Json:
-    taken = _answer("The mail is accepted and will be sent", "Accepted", _ACCEPTED)
+    taken = answer("The mail is accepted and will be sent", "Accepted", _ACCEPTED)
     taken["headers"] = {
         "Location": {"description": "The same as status_url", "schema": {"type": "string"}}
     }
@@ -179,7 +196,7 @@ def _problem_answers() -> Json:
         "503": ("Kafka does not take events at the moment; nothing was accepted", None),
     }
     described = {
-        code: _answer(description, "Problem", example, MEDIA_TYPE)
+        code: answer(description, "Problem", example, MEDIA_TYPE)
         for code, (description, example) in answers.items()
     }
     described["503"]["headers"] = {
@@ -188,21 +205,10 @@ def _problem_answers() -> Json:
     return described
 
 
-def _answer(description: str, schema: str, example: Any = None, media: str = "") -> Json:
-    content: Json = {"schema": _ref(schema)}
-    if example is not None:
-        content["example"] = example
-    return {"description": description, "content": {media or "application/json": content}}
-
-
 def _body(schema: str, examples: Json) -> Json:
     named = {name: {"value": value} for name, value in examples.items()}
-    content = {"schema": _ref(schema), "examples": named}
+    content = {"schema": ref(schema), "examples": named}
     return {"required": True, "content": {"application/json": content}}
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": _REF.format(name=name)}
 
 
 def _line(item: Json) -> str:

@@ -1,4 +1,4 @@
-"""What every request with a body passes before anybody looks at what is in it."""
+"""What every request passes before anybody looks at what is in it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,6 +24,14 @@ class Door:
 
     keys: Authenticator
     body_seconds: float
+
+    def tenant(self, request: Request) -> str:
+        """Return whose request it is, where its body does not matter.
+
+        Raises:
+            Refused: with 401.
+        """
+        return self.keys.tenant(bodies.text(bodies.read_headers(request), b"authorization"))
 
     async def opened(self, request: Request, media: tuple[str, ...], limit: int) -> Opened:
         """Return the request's body and what its headers say about it.

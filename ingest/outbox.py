@@ -11,6 +11,7 @@ from ingest.meters import Meters
 from ingest.problems import Kind, Problem, Refused, problem, unavailable
 from ingest.records import Entry
 from runtime.clock import Clock
+from runtime.kafka.pending import Publishable
 from runtime.kafka.published import PublishError, PublishUnavailable, RecordTooLarge
 
 
@@ -28,7 +29,7 @@ class Publishing(Protocol):
     def healthy(self) -> bool:
         """Tell whether records can be expected to be acknowledged."""
 
-    async def publish_many(self, records: Sequence[Entry]) -> Mapping[int, PublishError]:
+    async def publish_many(self, records: Sequence[Publishable]) -> Mapping[int, PublishError]:
         """Return by its index each record that was not acknowledged, and why."""
 
 
@@ -40,7 +41,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 def status_url(mail_id: str) -> str:
-    """Return where the status of this mail will be."""
+    """Return where the status of this mail is."""
     return f"/v1/emails/{mail_id}"
 
 

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     INVALID = "invalid-request"
     REFUSED = "event-refused"
     UNAVAILABLE = "unavailable"
+    NO_STATUS = "status-unavailable"
     INTERNAL = "internal-error"
 
 
@@ -41,6 +42,7 @@ _STATUS: Final = {
     Kind.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
     Kind.REFUSED: HTTPStatus.INTERNAL_SERVER_ERROR,
     Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Kind.NO_STATUS: HTTPStatus.SERVICE_UNAVAILABLE,
     Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 _TITLE: Final = {
@@ -54,6 +56,7 @@ _TITLE: Final = {
     Kind.INVALID: "The request is not valid",
     Kind.REFUSED: "The event cannot be stored",
     Kind.UNAVAILABLE: "Events cannot be accepted at the moment",
+    Kind.NO_STATUS: "The state of mails cannot be told at the moment",
     Kind.INTERNAL: "Something went wrong here",
 }
 

@@ -42,7 +42,10 @@ class Api(FastAPI):
         self._short_ways: dict[tuple[str, str], Handler] = {}
 
     def serve(self, method: str, path: str, handler: Handler, description: dict[str, Any]) -> None:
-        """Add a route by its exact path; `description` is what OpenAPI says about it."""
+        """Add a route; `description` is what OpenAPI says about it.
+
+        A path without parameters is found by the short way.
+        """
         self.router.add_api_route(
             path,
             handler,
@@ -50,7 +53,8 @@ class Api(FastAPI):
             route_class_override=BytesRoute,
             openapi_extra=description,
         )
-        self._short_ways[method, path] = handler
+        if "{" not in path:
+            self._short_ways[method, path] = handler
 
     def openapi(self) -> dict[str, Any]:
         """Return the document; it is built once."""
@@ -70,20 +74,26 @@ class Api(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def answering(path: str, handler: Handler, meters: Meters) -> Handler:
-    """Return a handler that answers errors with their problem, and counts every answer."""
+def answering(path: str, handler: Handler, meters: Meters, *, of_events: bool = True) -> Handler:
+    """Return a handler that answers errors with their problem, and counts every answer.
+
+    With `of_events` a refusal counts as an event that was not accepted.
+    """
+
+    def refuse(refusal: Refused) -> Response:
+        if of_events:
+            meters.refused(refusal.problem.kind)
+        return response(refusal)
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
         try:
             result = await handler(request)
         except Refused as refusal:
-            meters.refused(refusal.problem.kind)
-            result = response(refusal)
+            result = refuse(refusal)
         except Exception:  # noqa: BLE001 - the boundary of a request: logged, and a problem
             _log.exception("http.failed", route=path)
-            meters.refused(Kind.INTERNAL)
-            result = response(refused(Kind.INTERNAL, "The error was logged"))
+            result = refuse(refused(Kind.INTERNAL, "The error was logged"))
         meters.answered(path, result.status_code)
         return result
 

@@ -16,9 +16,13 @@ from fastapi import FastAPI
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential
 
+from consumers.status.reader import StatusReader, view_url
 from ingest.app import Parts, build_app
 from ingest.keys import Authenticator, KeyFile, KeyFileError, OneTenant
+from ingest.status_routes import Pipeline
+from ingest.status_view import StatusView
 from retry_topics.topic_specs import MAIN_MESSAGE_BYTES
+from retry_topics.topology import topology_of
 from runtime.clock import Clock, Deadline, SystemClock
 from runtime.kafka.client import client_properties
 from runtime.kafka.errors import KafkaRefused
@@ -78,8 +82,10 @@ def run(settings: Settings) -> int:
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
     properties = client_properties(settings, role="ingest")
     publisher = Publisher({"message.max.bytes": MAX_RECORD_BYTES, **properties}, clock)
+    topology = topology_of(settings)
+    view = StatusView(status_reader(settings), clock)
     parts = Parts(
-        topic=settings.topic_prefix,
+        topic=topology.main,
         publisher=publisher,
         catalogue=catalogue,
         clock=clock,
@@ -88,8 +94,10 @@ def run(settings: Settings) -> int:
         encode=encoder(settings, time.sleep),
         ids=random_event_ids(os.urandom),
         body_seconds=_BODY_SECONDS,
+        view=view,
+        pipeline=Pipeline(topology.control, len(topology.tiers)),
     )
-    with bind(settings) as listener:
+    with bind(settings) as listener, contextlib.closing(view):
         return uvloop.run(_serve(build_app(parts), listener, publisher, settings.drain_seconds))
 
 
@@ -113,6 +121,12 @@ def authenticator(settings: Settings, clock: Clock) -> Authenticator:
         "by MAILCASCADE_API_KEYS_FILE, or listen on a loopback address such as 127.0.0.1"
     )
     raise SettingsError([SettingProblem("MAILCASCADE_HTTP_HOST", settings.http_host, reason)])
+
+
+def status_reader(settings: Settings) -> StatusReader:
+    """Return the read side of the status view, which need not be there yet."""
+    key = settings.status_key
+    return StatusReader(view_url(settings), None if key is None else key.get_secret_value())
 
 
 def encoder(settings: Settings, sleep: Callable[[float], None]) -> Callable[[EventFields], bytes]:

@@ -1,6 +1,6 @@
 """The API in memory: a publisher that keeps what it gets, a clock set by hand, a client."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -12,6 +12,8 @@ from fastapi import FastAPI
 
 from ingest.app import Parts, build_app
 from ingest.keys import KeyFile, hash_key
+from ingest.status_routes import Pipeline
+from ingest.status_view import StatusView
 from runtime.kafka.pending import Publishable
 from runtime.kafka.published import PublishError
 from runtime.metric_catalogue import INGEST_METRICS
@@ -19,6 +21,7 @@ from runtime.metrics import Metrics
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import encode
 from tests.support.clock import ManualClock
+from tests.support.statuses import MemoryStatuses
 
 KEY = "mck_test"
 TENANT = "shop"
@@ -67,12 +70,25 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
+def statuses() -> MemoryStatuses:
+    return MemoryStatuses()
+
+
+@pytest.fixture
+def view(statuses: MemoryStatuses, clock: ManualClock) -> Iterator[StatusView]:
+    view = StatusView(statuses, clock)
+    yield view
+    view.close()
+
+
+@pytest.fixture
 def parts(
     tmp_path: Path,
     clock: ManualClock,
     publisher: MemoryPublisher,
     catalogue: Catalogue,
     metrics: Metrics,
+    view: StatusView,
 ) -> Parts:
     keys = tmp_path / "keys"
     keys.write_text(f"{TENANT}:{hash_key(KEY)}\n")
@@ -86,6 +102,8 @@ def parts(
         encode=encode,
         ids=(str(UUID(int=number)) for number in count(1)),
         body_seconds=5.0,
+        view=view,
+        pipeline=Pipeline("mails.control", retries=3),
     )
 
 

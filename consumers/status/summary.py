@@ -1,0 +1,122 @@
+"""What a mail's status means, in one sentence for people; the API and the command line share it."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from consumers.status.reader import HistoryItem, MailStatus
+from schemas.instants import show_instant
+from schemas.mail_states import SETTLED, MailState
+
+#: What the view does not know may have been accepted a moment ago.
+NOT_KNOWN: Final = "accepted a moment ago, or not one of ours: the status view does not know it yet"
+
+
+def summary_of(mail: MailStatus, retries: int) -> str:
+    """Return the sentence; `retries` is how many tiers a mail can go through."""
+    return _SENTENCES[mail.state](mail, retries) + _cancellation(mail)
+
+
+def item_summary(item: HistoryItem) -> str:
+    """Return one change of a mail's state in a sentence."""
+    tries = f" after {_failures(item.attempts)}" if item.attempts else ""
+    reply = reply_of(item.code, item.enhanced, item.text)
+    return f"{item.state}{tries}{_due(item.due_at)}" + (f": {reply}" if reply else "")
+
+
+def reply_of(code: int | None, enhanced: str | None, text: str) -> str:
+    """Return what a relay said as one line, such as `451 4.7.1 try later`; empty for nothing."""
+    parts = (str(code) if code is not None else "", enhanced or "", text)
+    return " ".join(part for part in parts if part)
+
+
+def in_time(mail: MailStatus) -> bool | None:
+    """Tell whether a cancellation that was asked for stopped the mail; None: not decided yet."""
+    if mail.cancel_requested_at is None:
+        return None
+    if mail.state is MailState.CANCELLED:
+        return True
+    return False if mail.state in SETTLED else None
+
+
+def _queued(mail: MailStatus, _retries: int) -> str:
+    what = "to be sent again" if mail.generation else "accepted"
+    return f"{what}; no worker has taken it up yet"
+
+
+def _scheduled(mail: MailStatus, _retries: int) -> str:
+    instant = mail.not_before if mail.not_before is not None else mail.due_at
+    return "scheduled" if instant is None else f"scheduled for {show_instant(instant)}"
+
+
+def _retry(mail: MailStatus, retries: int) -> str:
+    return _said(f"retry {mail.attempts} of {retries}{_due(mail.due_at)}", mail)
+
+
+def _sending(_mail: MailStatus, _retries: int) -> str:
+    return "being handed to the relay"
+
+
+def _held(mail: MailStatus, _retries: int) -> str:
+    return _said("held until a person releases or discards it", mail)
+
+
+def _sent(mail: MailStatus, _retries: int) -> str:
+    return _said(f"accepted by the relay at {show_instant(mail.updated_at)}", mail)
+
+
+def _dead(mail: MailStatus, _retries: int) -> str:
+    return _said(f"given up after {_failures(mail.attempts)}", mail)
+
+
+def _expired(mail: MailStatus, _retries: int) -> str:
+    at = "" if mail.expires_at is None else f" at {show_instant(mail.expires_at)}"
+    return _said(f"not sent: its time was over{at}", mail)
+
+
+def _cancelled(mail: MailStatus, _retries: int) -> str:
+    return f"cancelled at {show_instant(mail.updated_at)}, before it was sent"
+
+
+def _suppressed(mail: MailStatus, _retries: int) -> str:
+    return _said("not sent: its recipient gets no more mail", mail)
+
+
+def _discarded(mail: MailStatus, _retries: int) -> str:
+    return _said("discarded by a person", mail)
+
+
+_SENTENCES: Final[Mapping[MailState, Callable[[MailStatus, int], str]]] = {
+    MailState.QUEUED: _queued,
+    MailState.SCHEDULED: _scheduled,
+    MailState.RETRY: _retry,
+    MailState.SENDING: _sending,
+    MailState.HELD: _held,
+    MailState.SENT: _sent,
+    MailState.DEAD: _dead,
+    MailState.EXPIRED: _expired,
+    MailState.CANCELLED: _cancelled,
+    MailState.SUPPRESSED: _suppressed,
+    MailState.DISCARDED: _discarded,
+}
+
+
+def _cancellation(mail: MailStatus) -> str:
+    if mail.cancel_requested_at is None or mail.state is MailState.CANCELLED:
+        return ""
+    asked = show_instant(mail.cancel_requested_at)
+    if mail.state in SETTLED:
+        return f"; the cancellation asked for at {asked} came too late"
+    return f"; its cancellation was asked for at {asked}"
+
+
+def _said(sentence: str, mail: MailStatus) -> str:
+    reply = reply_of(mail.code, mail.enhanced, mail.text)
+    return f"{sentence}: {reply}" if reply else sentence
+
+
+def _due(instant: int | None) -> str:
+    return "" if instant is None else f", due at {show_instant(instant)}"
+
+
+def _failures(attempts: int) -> str:
+    return "1 failed attempt" if attempts == 1 else f"{attempts} failed attempts"
