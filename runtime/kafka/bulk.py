@@ -50,6 +50,8 @@ class BulkReader:
             # What is fetched ahead is memory; small messages take several times their size.
             "queued.min.messages": 4 * BATCH,
             "queued.max.messages.kbytes": 8_192,
+            # For so long the client looks away once it has fetched enough; a second by default.
+            "fetch.queue.backoff.ms": 2,
         }
         self._clock = clock
         self._patience = patience_seconds

@@ -60,6 +60,6 @@ def segments(directory: Path, prefix: str, slot: int | None = None) -> list[tupl
     name = re.compile(rf"{re.escape(prefix)}\.worker-{whose}\.journal\.(\d+)")
     try:
         found = [(name.fullmatch(path.name), path) for path in directory.iterdir()]
-    except FileNotFoundError:
+    except OSError:
         return []
     return sorted((int(match[1]), path) for match, path in found if match)

@@ -15,6 +15,7 @@ from typing import Final
 
 from consumers.mailer.ledger.catch_up import CatchUp, RestorerParts
 from consumers.mailer.ledger.store import LaneStore, StoreBusy, StoreFault
+from runtime.clock import Deadline
 from runtime.kafka.errors import KafkaFault
 from runtime.logs import get_logger
 
@@ -27,6 +28,8 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
 #: How often a disk that fails is tried before the restore is given up.
 _DISK_ATTEMPTS: Final = 3
+#: What is in the way is told again after so many seconds.
+_TELL_SECONDS: Final = 60.0
 
 
 class RestoreFailed(Exception):
@@ -150,19 +153,20 @@ class Restorer:
             result.close()
 
     def _restored(self, ticket: Ticket, catch_up: CatchUp) -> LaneStore | RestoreFailed | None:
-        """Attempt it until it is done or given up; what is in the way is told once."""
-        told = set()
+        """Attempt it until it is done or given up; tell what is in the way."""
+        told: dict[type[Exception], Deadline] = {}
         pause, disk_faults = _FIRST_PAUSE, 0
         while not ticket.stopped():
             try:
                 return catch_up.attempt()
             except (KafkaFault, StoreFault) as fault:
+                silence = told.get(type(fault))
+                if silence is None or silence.expired():
+                    told[type(fault)] = Deadline(self._with.clock, _TELL_SECONDS)
+                    _log.warning("lane.restore_waits", lane=ticket.lane, reason=str(fault))
                 if isinstance(fault, StoreFault) and not isinstance(fault, StoreBusy):
                     disk_faults += 1
                     catch_up.abandon()
-                if type(fault) not in told:
-                    told.add(type(fault))
-                    _log.warning("lane.restore_waits", lane=ticket.lane, reason=str(fault))
                 if disk_faults == _DISK_ATTEMPTS:
                     return RestoreFailed(ticket.lane, str(fault))
             ticket.wait(pause)

@@ -29,6 +29,8 @@ _SUPPRESSIONS: Final = b"suppressions"
 #: Databases beyond those of the retention's days: ours, and days that nobody has dropped yet.
 _SPARE: Final = 34
 _NUMBER_BYTES: Final = 8
+#: LMDB keeps the interpreter's lock, so the event loop waits for as many puts as this.
+_PUT_AT_ONCE: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,9 @@ class Tables:
             if bucket is None:
                 bucket = created = self._database(_name(changes.day), transaction)
             items = sorted(changes.entries.items())
-            transaction.cursor(bucket).putmulti(items)
+            cursor = transaction.cursor(bucket)
+            for start in range(0, len(items), _PUT_AT_ONCE):
+                cursor.putmulti(items[start : start + _PUT_AT_ONCE])
             # A clock that went back: a newer day's entry would hide this one.
             for day, newer in self._days.items():
                 if day > changes.day:
