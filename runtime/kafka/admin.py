@@ -153,7 +153,7 @@ class TopicAdmin:
         """Return the first offset and the high watermark of each of these partitions.
 
         Raises:
-            TopicMissing: one of the partitions does not exist.
+            KafkaFault: a partition does not exist or cannot be asked.
         """
         # The client library gives these two constructors no annotations.
         earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]

@@ -106,11 +106,11 @@ class BulkReader:
                 )
 
     def _batch(self, messages: list[Message], partition: Partition, at: int, end: int) -> Batch:
-        topic, number = partition
+        # What is left of the last assignment comes before all that is of this one.
+        while messages and (messages[0].topic(), messages[0].partition()) != partition:
+            del messages[0]
         read = []
         for message in messages:
-            if message.topic() != topic or message.partition() != number:
-                continue
             error, offset = message.error(), message.offset()
             if error is not None:
                 if error.code() != KafkaError._PARTITION_EOF:

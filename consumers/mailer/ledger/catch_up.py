@@ -19,7 +19,8 @@ from runtime.kafka.records import Partition
 from runtime.kafka.topics import Span
 from runtime.logs import get_logger
 from schemas.errors import Undecodable
-from schemas.ledger import Standing, peek
+from schemas.framing import HEADER_BYTES
+from schemas.ledger import OWNER_BYTES, Standing, peek
 from schemas.privacy import ADDRESS_HASH_BYTES
 from schemas.suppressions import read_suppression
 
@@ -28,6 +29,8 @@ _log = get_logger("restore")
 DAY_MS: Final = 86_400_000
 _PROGRESS_SECONDS: Final = 5.0
 _EVENT_ID_BYTES: Final = 16
+_HEAD_BYTES: Final = HEADER_BYTES + 4 + OWNER_BYTES
+_MOST_KNOWN: Final = 10_000
 
 
 class Cluster(Protocol):
@@ -62,6 +65,8 @@ class CatchUp:
         self._suppressions = Partition(topology.suppressions, lane)
         self._store: LaneStore | None = None
         self._progress = Progress(lane, parts.clock)
+        #: The standings that entries tell of are few; by the entries' first bytes.
+        self._known: dict[bytes, Standing] = {}
 
     def attempt(self) -> LaneStore | None:
         """Return the store when it has everything, None once stopped.
@@ -134,17 +139,28 @@ class CatchUp:
 
     def _ledger_changes(self, batch: Batch) -> Changes:
         entries: list[tuple[bytes, Standing]] = []
+        known = self._known
         for key, value, _ in batch.messages:
             if key is not None and len(key) == _EVENT_ID_BYTES and value is not None:
-                try:
-                    standing = peek(value)
-                except Undecodable:
-                    continue
-                # Negative or too large where a number is none of ours.
-                if not (standing[1] | standing[2] | standing[3]) >> NUMBER_BITS:
+                standing = known.get(value[:_HEAD_BYTES]) or self._standing(value)
+                if standing is not None:
                     entries.append((key, standing))
         self._progress.count(len(entries), len(batch.messages))
         return Changes(entries, [], {self._ledger: batch.next_offset}, self._today())
+
+    def _standing(self, value: bytes) -> Standing | None:
+        """Return the standing in an entry, None if there is none that can be used."""
+        try:
+            standing = peek(value)
+        except Undecodable:
+            return None
+        # Negative or too large where a number is none of ours.
+        if (standing[1] | standing[2] | standing[3]) >> NUMBER_BITS:
+            return None
+        # Each of the four numbers before the owner has one byte, so the head tells everything.
+        if max(value[HEADER_BYTES : HEADER_BYTES + 4]) < 0x80 and len(self._known) < _MOST_KNOWN:
+            self._known[value[:_HEAD_BYTES]] = standing
+        return standing
 
     def _suppression_changes(self, batch: Batch) -> Changes:
         suppressions: list[tuple[bytes, bool]] = []
