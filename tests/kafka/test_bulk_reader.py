@@ -163,8 +163,8 @@ def test_a_topic_that_is_made_anew_has_another_id(
     assert ids == admin.topic_ids(names)
     assert len(set(ids.values())) == 2
 
-    deleting = AdminClient({"bootstrap.servers": broker.bootstrap}).delete_topics(names[:1])
-    deleting[names[0]].result(30)
+    client = AdminClient({"bootstrap.servers": broker.bootstrap})
+    client.delete_topics(names[:1])[names[0]].result(30)
     wait_until(lambda: names[0] not in admin.names())
     with pytest.raises(TopicMissing, match=names[0]):
         admin.topic_ids(names)
