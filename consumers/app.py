@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from consumers.delivery.compose import Composer
@@ -14,18 +15,29 @@ from consumers.delivery.mime import Sender
 from consumers.delivery.protocol import Delivery
 from consumers.delivery.render import Renderer
 from consumers.delivery.smtp import SmtpDelivery
+from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Committer, CommitterParts, Ownership
-from consumers.mailer.engine import Engine
+from consumers.mailer.endings import Endings
+from consumers.mailer.engine import Engine, Intentions
 from consumers.mailer.gate import OutageGate
 from consumers.mailer.job import Report
+from consumers.mailer.keeper import Keeper
 from consumers.mailer.lanes import Lanes
+from consumers.mailer.ledger.desk import Fetched, LedgerDesk
+from consumers.mailer.ledger.identity import read_boot_id
+from consumers.mailer.ledger.journal import Journal, read_journals
+from consumers.mailer.ledger.restore import Restorer, RestorerParts
+from consumers.mailer.ledger.store import StorePlace
 from consumers.mailer.poller import Poller, PollerParts
-from consumers.mailer.processor import Processor, ProcessorParts
+from consumers.mailer.processor import Intend, Processor, ProcessorParts
 from consumers.mailer.slots import Slot
 from consumers.mailer.telemetry import Telemetry
 from retry_topics.policy import RetryPolicy
+from retry_topics.topic_specs import DAY_MS, tier_retention
 from retry_topics.topology import Topology
 from runtime.clock import Clock, Deadline
+from runtime.kafka.admin import TopicAdmin
+from runtime.kafka.bulk import BulkReader
 from runtime.kafka.client import client_properties
 from runtime.kafka.consumer import GroupConsumer, RebalanceListener, consumer_properties
 from runtime.kafka.groups import GroupReader
@@ -67,7 +79,9 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         name = f"{settings.instance_id}-{parts.slot.number}"
         telemetry = Telemetry(parts.metrics, parts.topology)
-        reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        reports: queue.SimpleQueue[Report | Fetched] = queue.SimpleQueue()
+        self._journal = _journal(settings, parts)
+        self._restorer = Restorer(_restorer_parts(settings, parts))
         relay_gate = OutageGate(parts.clock, telemetry.relay)
         registry_gate = OutageGate(parts.clock, telemetry.registry)
         self._delivery: Delivery = SmtpDelivery(
@@ -75,28 +89,30 @@ class Worker:
             settings.smtp_connections,
             parts.clock,
         )
+        endings = Endings(parts.topology, name, parts.clock)
+        gates = (relay_gate, registry_gate)
+        intend = Intentions(self._loop, reports.put).commit
         processor = Processor(
-            ProcessorParts(
-                codec=parts.codec,
-                composer=Composer(Renderer(parts.catalogue), Sender.parse(settings.mail_from)),
-                delivery=self._delivery,
-                relay_gate=relay_gate,
-                registry_gate=registry_gate,
-                policy=RetryPolicy(parts.topology.tiers),
-                topology=parts.topology,
-                telemetry=telemetry,
-                clock=parts.clock,
-                worker=name,
-            )
+            _processor_parts(settings, parts, (name, telemetry), (self._delivery, gates, intend))
         )
+        engine = Engine(self._loop, processor, reports.put, self._fail)
         ownership = Ownership()
-        self._committer = Committer(_committer_parts(settings, parts, name, telemetry), ownership)
+        keeper = Keeper(parts.topology, parts.clock, engine.afterwards)
+        self._committer = Committer(
+            _committer_parts(settings, parts, (name, telemetry, keeper)), ownership
+        )
         self._poller = Poller(
             PollerParts(
                 make_consumer=_consumer_maker(settings, parts.topology),
                 topics=parts.topology.consumed,
                 lanes=Lanes(parts.topology, most_pending=4 * settings.max_in_flight),
-                engine=Engine(self._loop, processor.process, reports, self._fail),
+                engine=engine,
+                desk=LedgerDesk(
+                    self._restorer,
+                    self._journal,
+                    partial(read_journals, settings.state_dir, parts.topology.prefix),
+                    engine.afterwards,
+                ),
                 reports=reports,
                 committer=self._committer,
                 ownership=ownership,
@@ -115,7 +131,8 @@ class Worker:
         """Work until `stopped` returns, then drain inside the settings' deadline.
 
         Raises:
-            KafkaFault, CommitterFailed: the worker cannot go on; its records stay in Kafka.
+            KafkaFault, CommitterFailed, RestoreFailed: the worker cannot go on; its records stay
+                in Kafka.
         """
         await asyncio.to_thread(self._committer.start, Deadline(self._clock, _START_SECONDS))
         self._thread.start()
@@ -127,6 +144,9 @@ class Worker:
         await ended
         if not await asyncio.to_thread(self._committer.close, _CLOSE_SECONDS):
             _log.warning("worker.uncommitted", hint="mails that were just sent may be sent again")
+        self._restorer.close(_CLOSE_SECONDS)
+        if self._journal is not None:
+            self._journal.close()
         await self._delivery.close()
         if self._failure is not None:
             raise self._failure
@@ -144,9 +164,56 @@ class Worker:
         self._poller.stop()
 
 
+def _processor_parts(
+    settings: Settings,
+    parts: WorkerParts,
+    of_worker: tuple[str, Telemetry],
+    hands: tuple[Delivery, tuple[OutageGate, OutageGate], Intend],
+) -> ProcessorParts:
+    name, telemetry = of_worker
+    delivery, (relay_gate, registry_gate), intend = hands
+    endings = Endings(parts.topology, name, parts.clock)
+    sender = Sender.parse(settings.mail_from)
+    return ProcessorParts(
+        codec=parts.codec,
+        catalogue=parts.catalogue,
+        composer=Composer(Renderer(parts.catalogue), sender),
+        delivery=delivery,
+        relay_gate=relay_gate,
+        registry_gate=registry_gate,
+        policy=RetryPolicy(parts.topology.tiers),
+        endings=endings,
+        commands=Commands(endings),
+        intend=intend,
+        telemetry=telemetry,
+        clock=parts.clock,
+        worker=name,
+    )
+
+
+def _restorer_parts(settings: Settings, parts: WorkerParts) -> RestorerParts:
+    properties = client_properties(settings, role="restorer")
+    longest = max(tier_retention(tier) for tier in parts.topology.tiers)
+    return RestorerParts(
+        topology=parts.topology,
+        cluster=TopicAdmin(properties),
+        reader=BulkReader(properties, parts.clock),
+        place=StorePlace(settings.state_dir, retention_days=-(-longest // DAY_MS)),
+        boot_id=read_boot_id(),
+        clock=parts.clock,
+    )
+
+
+def _journal(settings: Settings, parts: WorkerParts) -> Journal | None:
+    if not settings.journal:
+        return None
+    return Journal(settings.state_dir, parts.topology.prefix, parts.slot.number, parts.clock)
+
+
 def _committer_parts(
-    settings: Settings, parts: WorkerParts, name: str, telemetry: Telemetry
+    settings: Settings, parts: WorkerParts, of_worker: tuple[str, Telemetry, Keeper]
 ) -> CommitterParts:
+    name, telemetry, keeper = of_worker
     properties = client_properties(settings, role="committer")
     group = GroupReader(client_properties(settings, role="committer"), parts.topology.group)
 
@@ -155,8 +222,10 @@ def _committer_parts(
         return TransactionalProducer(transaction_properties(properties, identity), parts.checkpoint)
 
     return CommitterParts(
+        name=name,
         make_producer=make_producer,
-        committed_offsets=group.committed,
+        committed_tokens=group.tokens,
+        keep=keeper.keep,
         observe=telemetry.committed,
         clock=parts.clock,
         pause=time.sleep,

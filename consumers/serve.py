@@ -52,7 +52,8 @@ def run_worker(
     """Work until SIGTERM or SIGINT, then drain and return.
 
     Raises:
-        BrokenCatalogue, NoSlot, TopicsUnfit, KafkaFault, CommitterFailed: see their messages.
+        BrokenCatalogue, NoSlot, TopicsUnfit, KafkaFault, CommitterFailed, RestoreFailed: see
+            their messages.
     """
     topology = topology_of(settings)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)

@@ -87,3 +87,17 @@ class Ambiguous:
 
 
 Outcome = Accepted | Failure | Ambiguous
+
+
+def is_bad_address(failure: Failure) -> bool:
+    """Tell whether a relay refused the recipient's address itself, for good (5.1.1 and its kind).
+
+    Whoever mails such an address again harms the sender's reputation. Not so with refusals for
+    other reasons, which may be about us.
+    """
+    return (
+        failure.scope is Scope.RECIPIENT
+        and failure.kind is FailureClass.PERMANENT
+        and failure.phase is Phase.RCPT
+        and failure.rule == "no-such-recipient"
+    )

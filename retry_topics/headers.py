@@ -14,6 +14,7 @@ from runtime.kafka.records import Headers, Record
 
 ATTEMPT: Final = "mc-attempt"
 GENERATION: Final = "mc-generation"
+STEP: Final = "mc-step"
 DUE_AT: Final = "mc-due-at"
 FIRST_ATTEMPT_AT: Final = "mc-first-attempt-at"
 ORIGIN: Final = "mc-origin"
@@ -26,6 +27,7 @@ _OURS: Final = frozenset(
     {
         ATTEMPT,
         GENERATION,
+        STEP,
         DUE_AT,
         FIRST_ATTEMPT_AT,
         ORIGIN,
@@ -87,11 +89,13 @@ class Death:
 class Journey:
     """What the headers tell about a mail: the attempts that are used up and what became of them.
 
-    `omitted` counts attempts that the bounded history no longer holds. `generation` counts replays.
+    `omitted` counts attempts that the bounded history no longer holds. `generation` counts replays,
+    `step` the records of one generation before this one: each forward is one step further.
     """
 
     attempts: int = 0
     generation: int = 0
+    step: int = 0
     due_at: int | None = None
     first_attempt_at: int | None = None
     origin: Origin | None = None
@@ -136,6 +140,7 @@ def read_journey(headers: Headers) -> Journey:
     return Journey(
         attempts=_read_int(found, ATTEMPT) or 0,
         generation=_read_int(found, GENERATION) or 0,
+        step=_read_int(found, STEP) or 0,
         due_at=_read_int(found, DUE_AT),
         first_attempt_at=_read_int(found, FIRST_ATTEMPT_AT),
         origin=_read_origin(found.get(ORIGIN)),
@@ -151,6 +156,7 @@ def write_journey(headers: Headers, journey: Journey) -> Headers:
     ours: dict[str, str] = {
         ATTEMPT: str(journey.attempts),
         GENERATION: str(journey.generation),
+        STEP: str(journey.step),
     }
     if journey.due_at is not None:
         ours[DUE_AT] = str(journey.due_at)

@@ -16,6 +16,7 @@ class DeadReason(StrEnum):
     UNDECODABLE = "undecodable"
     UNKNOWN_TEMPLATE = "unknown_template"
     UNRENDERABLE = "unrenderable"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)

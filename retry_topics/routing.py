@@ -25,6 +25,6 @@ def to_dlt(record: Record, journey: Journey, death: Death, topology: Topology) -
 
 
 def _forward(record: Record, topic: str, journey: Journey) -> OutRecord:
-    told = replace(journey, origin=origin_of(record, journey))
+    told = replace(journey, step=journey.step + 1, origin=origin_of(record, journey))
     headers = write_journey(record.headers, told)
     return OutRecord(topic, record.key, record.value, headers, record.partition)

@@ -103,7 +103,7 @@ class Topology:
     @property
     def consumed(self) -> tuple[str, ...]:
         """The topics that the worker's group reads, co-assigned by partition number."""
-        return (self.main, *self.retries)
+        return (self.main, *self.retries, self.control)
 
     def tier_of(self, topic: str) -> Tier | None:
         """Return the tier whose topic this is, None for any other topic."""

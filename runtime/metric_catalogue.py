@@ -51,7 +51,7 @@ WORKER_METRICS: Final = (
     Metric(
         "mailcascade_records_read_total",
         _C,
-        "Records read by kind of topic: main or retry.",
+        "Records read by kind of topic: main, retry or control.",
         ("topic_kind",),
     ),
     Metric(
@@ -78,6 +78,22 @@ WORKER_METRICS: Final = (
         _C,
         "Records written by a worker, by destination: a tier's label, or dlt.",
         ("destination",),
+    ),
+    Metric(
+        "mailcascade_states_total",
+        _C,
+        "Changes of mails' states that were committed to the ledger, by the new state.",
+        ("state",),
+    ),
+    Metric(
+        "mailcascade_records_dropped_total",
+        _C,
+        "Records that the ledger knew to be repeats, so that they were not sent again.",
+    ),
+    Metric(
+        "mailcascade_journal_recovered_total",
+        _C,
+        "Mails that were not sent again because a journal knew that the relay had taken them.",
     ),
     Metric(
         "mailcascade_commits_total",
@@ -111,6 +127,45 @@ WORKER_METRICS: Final = (
         _H,
         "Time from an event's occurred_at to the relay's acceptance of its mail.",
         buckets=_END_TO_END,
+    ),
+)
+
+
+PROJECTOR_METRICS: Final = (
+    Metric(
+        "mailcascade_projected_records_total",
+        _C,
+        "Records that the status view has taken in, by kind of topic: main, ledger or control.",
+        ("topic_kind",),
+    ),
+    Metric(
+        "mailcascade_projector_undecodable_total",
+        _C,
+        "Records among them that cannot be read, by kind of topic.",
+        ("topic_kind",),
+    ),
+    Metric(
+        "mailcascade_projector_batch_seconds",
+        _H,
+        "Time that reading and writing one batch of records took.",
+        buckets=_FAST,
+    ),
+    Metric(
+        "mailcascade_projector_behind_records",
+        _G,
+        "Offsets that the status view has not taken in yet, by kind of topic.",
+        ("topic_kind",),
+    ),
+    Metric(
+        "mailcascade_projector_outage_open",
+        _G,
+        "1 while the projector waits for the database, kafka or the registry, else 0.",
+        ("need",),
+    ),
+    Metric(
+        "mailcascade_projector_pruned_total",
+        _C,
+        "Mails that were removed from the status view because nothing changed for 30 days.",
     ),
 )
 

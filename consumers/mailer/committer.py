@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from consumers.mailer.completion import Completion
+from consumers.mailer.ledger.lane import LaneLedger
 from runtime.clock import Clock, Deadline
 from runtime.kafka.consumer import GroupMetadata
 from runtime.kafka.errors import KafkaFault
-from runtime.kafka.records import OutRecord, Partition
-from runtime.kafka.transactions import TransactionAborted, TransactionInDoubt
+from runtime.kafka.records import Partition
+from runtime.kafka.transactions import Transaction, TransactionAborted, TransactionInDoubt
 from runtime.logs import get_logger
 
 _log = get_logger("committer")
@@ -40,25 +41,25 @@ class Producer(Protocol):
 
     def initialise(self, deadline: Deadline) -> None: ...
 
-    def commit(
-        self,
-        records: list[OutRecord],
-        offsets: Mapping[Partition, int],
-        metadata: GroupMetadata,
-        deadline: Deadline,
-    ) -> None: ...
+    def commit(self, transaction: Transaction, deadline: Deadline) -> Mapping[Partition, int]: ...
 
     def close(self) -> None: ...
 
 
 @dataclass(slots=True)
 class Batch:
-    """The finished prefix of one partition in one assignment: everything up to `next_offset`."""
+    """What is finished of one partition in one assignment.
+
+    The group's offset becomes `next_offset`; completions may be of records behind it. `committed`
+    is called once it counts.
+    """
 
     source: Partition
     epoch: int
     next_offset: int
+    ledger: LaneLedger
     completions: list[Completion] = field(default_factory=list)
+    committed: Callable[[], None] | None = None
 
 
 class Ownership:
@@ -109,13 +110,17 @@ CommitObserver = Callable[[list[Batch], float, bool], None]
 class CommitterParts:
     """What a committer works with.
 
-    `make_producer(turn)` makes the producer of turn 0 or 1. `committed_offsets` reads the group's
-    committed offsets from the broker. `observe` is told of every transaction: its batches, how long
-    it took in seconds, and whether it counted.
+    `make_producer(turn)` makes the producer of turn 0 or 1. `committed_tokens` reads the tokens
+    beside the group's committed offsets from the broker. `keep` brings what counted into the lanes'
+    stores: its batches, and the offset of the last record written to each partition, as far as that
+    is known. `observe` is told of every transaction: its batches, how long it took in seconds, and
+    whether it counted. `name` is this worker's, part of its tokens.
     """
 
+    name: str
     make_producer: Callable[[int], Producer]
-    committed_offsets: Callable[[Iterable[Partition]], Mapping[Partition, int]]
+    committed_tokens: Callable[[Iterable[Partition]], Mapping[Partition, str]]
+    keep: Callable[[list[Batch], Mapping[Partition, int]], None]
     observe: CommitObserver
     clock: Clock
     pause: Callable[[float], object]
@@ -130,6 +135,9 @@ class Committer:
         self._inbox: queue.SimpleQueue[Batch | Barrier | None] = queue.SimpleQueue()
         self._producers: list[Producer] = []
         self._turn = 0
+        # Two lives of one worker never share a token.
+        self._since = parts.clock.now_ms()
+        self._number = 0
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._failure: BaseException | None = None
         self._began: float | None = None
@@ -219,7 +227,7 @@ class Committer:
         while batches := [b for b in batches if self._ownership.holds(b.source, b.epoch)]:
             self._began = began = self._parts.clock.monotonic()
             try:
-                self._transact(batches)
+                written = self._transact(batches)
             except TransactionAborted as error:
                 _log.warning("commit.aborted", reason=str(error))
                 self._observe(batches, began, counted=False)
@@ -227,45 +235,58 @@ class Committer:
             except TransactionInDoubt as error:
                 _log.warning("commit.in_doubt", reason=str(error))
                 self._observe(batches, began, counted=False)
-                batches = self._settle_doubt(batches)
+                if self._has_counted(batches):
+                    self._counted(batches, {})
+                    return
             else:
                 self._observe(batches, began, counted=True)
+                self._counted(batches, written)
                 return
 
-    def _transact(self, batches: list[Batch]) -> None:
+    def _counted(self, batches: list[Batch], written: Mapping[Partition, int]) -> None:
+        self._began = None
+        self._parts.keep(batches, written)
+        for batch in batches:
+            if batch.committed is not None:
+                batch.committed()
+
+    def _transact(self, batches: list[Batch]) -> Mapping[Partition, int]:
         metadata = self._ownership.metadata
         if metadata is None:
             raise TransactionAborted("the group metadata is not known yet")
-        producer = self._producers[self._turn]
-        records = [
-            done.forward
-            for batch in batches
-            for done in batch.completions
-            if done.forward is not None
-        ]
         offsets: dict[Partition, int] = {}
         for batch in batches:
             offsets[batch.source] = max(batch.next_offset, offsets.get(batch.source, 0))
-        producer.commit(
-            records, offsets, metadata, Deadline(self._parts.clock, TRANSACTION_SECONDS)
+        self._number += 1
+        transaction = Transaction(
+            [r for batch in batches for done in batch.completions for r in done.records],
+            offsets,
+            self._token,
+            metadata,
         )
+        deadline = Deadline(self._parts.clock, TRANSACTION_SECONDS)
+        written = self._producers[self._turn].commit(transaction, deadline)
         self._turn ^= 1
-        self._began = None
+        return written
 
-    def _settle_doubt(self, batches: list[Batch]) -> list[Batch]:
-        """Replace the producer, which settles its transaction, and return what is still to do."""
+    @property
+    def _token(self) -> str:
+        return f"{self._parts.name}.{self._since}.{self._number}"
+
+    def _has_counted(self, batches: list[Batch]) -> bool:
+        """Replace the producer, which settles its transaction, and tell what came of it."""
         self._producers[self._turn].close()
         while True:
             self._began = self._parts.clock.monotonic()
             try:
                 deadline = Deadline(self._parts.clock, TRANSACTION_SECONDS)
                 self._producers[self._turn] = self._fresh(self._turn, deadline)
-                committed = self._parts.committed_offsets({batch.source for batch in batches})
+                tokens = self._parts.committed_tokens({batch.source for batch in batches})
             except KafkaFault as error:
                 _log.warning("commit.still_in_doubt", reason=str(error))
                 self._parts.pause(_DOUBT_PAUSE_SECONDS)
             else:
-                return [b for b in batches if committed.get(b.source, -1) < b.next_offset]
+                return self._token in tokens.values()
 
     def _fresh(self, turn: int, deadline: Deadline) -> Producer:
         producer = self._parts.make_producer(turn)

@@ -1,26 +1,48 @@
 """Everything that the end of one record causes, to be made durable in one transaction."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from runtime.kafka.records import OutRecord, Partition
+from schemas.ledger import Standing
+from schemas.mail_states import MailState
 
 
-class Ending(StrEnum):
-    """How a record ended in this worker."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A mail stands differently once its entry is committed; `event_id` has the UUID's 16 bytes."""
 
-    SENT = "sent"
-    RETRY = "retry"
-    SCHEDULED = "scheduled"
-    DEAD = "dead"
-    EXPIRED = "expired"
+    event_id: bytes
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionChange:
+    """A recipient is suppressed, or is not any more, once its record is committed."""
+
+    address_hash: bytes
+    suppressed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A record is finished here: its offset may be committed together with its forward, if any."""
+    """A record is finished here: its offset may be committed together with what it causes.
+
+    `records` are the ledger's entry, the forward, a suppression. Without a `change` of its mail the
+    record cannot be told again when it is read again, so its records go with its offset only.
+    """
 
     source: Partition
     offset: int
-    ending: Ending
-    forward: OutRecord | None = None
+    records: tuple[OutRecord, ...] = ()
+    change: Change | None = None
+    suppression: SuppressionChange | None = None
+
+    @property
+    def ahead(self) -> bool:
+        """Tell whether its records may be committed before its offset."""
+        return self.change is not None
+
+    @property
+    def state(self) -> MailState | None:
+        """The state that the mail is in, None where nothing about it changed."""
+        return self.change.standing.state if self.change else None

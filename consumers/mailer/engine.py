@@ -1,18 +1,45 @@
 """The asyncio side: runs the records it is given, one after the other for each lane key.
 
 Lives on the loop. The poll thread calls `dispatch`, `drain` and `abandon`, which only post to the
-loop, and reads the reports from a queue; how many records are here at once is its business.
+loop, and hears of records that ended; how many records are here at once is its business.
 """
 
 import asyncio
-import queue
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from consumers.mailer.completion import Completion
-from consumers.mailer.job import Dropped, Finished, Job, Report
+from consumers.mailer.job import Dropped, Finished, Intended, Job, Report
 from runtime.kafka.records import Partition
 
 _ChainKey = tuple[int, bytes | None]
+
+
+class Work(Protocol):
+    """What is done with records; see `consumers.mailer.processor.Processor`."""
+
+    def announced(self, job: Job) -> Callable[[Job], bool] | None: ...
+    async def process(self, job: Job) -> Completion: ...
+    def withdrawn(self, job: Job) -> Completion: ...
+
+
+class Intentions:
+    """Has something committed for records that stay in hand. Lives on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, report: Callable[[Report], object]) -> None:
+        self._loop = loop
+        self._report = report
+
+    async def commit(self, job: Job, completion: Completion) -> None:
+        """Return once the completion is committed; never, if the lane is lost before."""
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def settle() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        self._report(Intended(job, completion, lambda: _post(self._loop, settle)))
+        await done
 
 
 class Engine:
@@ -21,32 +48,41 @@ class Engine:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        process: Callable[[Job], Awaitable[Completion]],
-        reports: "queue.SimpleQueue[Report]",
+        work: Work,
+        report: Callable[[Report], object],
         crashed: Callable[[BaseException], None],
     ) -> None:
-        """`process` turns a record into its completion; `crashed` is told if one raises."""
+        """`work` turns a record into its completion; `crashed` is told if it raises.
+
+        `report` is called on the loop for each record that has ended.
+        """
         self._loop = loop
-        self._process = process
-        self._reports = reports
+        self._work = work
+        self._report = report
         self._crashed = crashed
         self._tasks: dict[asyncio.Task[None], Job] = {}
         self._tails: dict[_ChainKey, asyncio.Task[None]] = {}
 
     def dispatch(self, jobs: Sequence[Job]) -> None:
         """Begin these records, in this order. From any thread."""
-        self._loop.call_soon_threadsafe(self._start_all, jobs)
+        _post(self._loop, self._start_all, jobs)
 
     def drain(self, sources: Collection[Partition]) -> None:
         """Give up what is not being sent of these partitions; what is, ends. From any thread."""
-        self._loop.call_soon_threadsafe(self._cancel, sources, False)
+        _post(self._loop, self._cancel, sources, False)
 
     def abandon(self, sources: Collection[Partition]) -> None:
         """Give up everything of these partitions at once. From any thread."""
-        self._loop.call_soon_threadsafe(self._cancel, sources, True)
+        _post(self._loop, self._cancel, sources, True)
+
+    def afterwards(self, call: Callable[[], object]) -> None:
+        """Call something on the loop, behind what was asked for before. From any thread."""
+        _post(self._loop, call)
 
     def _start_all(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
+            if job.command and (stops := self._work.announced(job)) is not None:
+                self._withdraw(job.source.number, stops)
             key = (job.source.number, job.record.key)
             before = self._tails.get(key) if job.record.key is not None else None
             task = self._loop.create_task(self._run(job, before))
@@ -54,16 +90,29 @@ class Engine:
             self._tails[key] = task
             task.add_done_callback(self._ended)
 
+    def _withdraw(self, lane: int, stops: Callable[[Job], bool]) -> None:
+        for task, job in self._tasks.items():
+            if job.source.number == lane and not job.sending and stops(job):
+                job.withdrawn = True
+                task.cancel()
+
     def _cancel(self, sources: Collection[Partition], even_sending: bool) -> None:
         for task, job in list(self._tasks.items()):
             if job.source in sources and (even_sending or not job.sending):
+                job.withdrawn = False
                 task.cancel()
 
     async def _run(self, job: Job, before: asyncio.Task[None] | None) -> None:
         if before is not None and not before.done():
             await asyncio.wait((before,))
-        completion = await self._process(job)
-        self._reports.put(Finished(job, completion))
+        try:
+            completion = await self._work.process(job)
+        except asyncio.CancelledError:
+            if not job.withdrawn:
+                raise
+            completion = self._work.withdrawn(job)
+        job.ledger.made(completion)
+        self._report(Finished(job, completion))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
@@ -71,6 +120,10 @@ class Engine:
         if self._tails.get(key) is task:
             del self._tails[key]
         if task.cancelled():
-            self._reports.put(Dropped(job))
+            self._report(Dropped(job))
         elif (error := task.exception()) is not None:
             self._crashed(error)
+
+
+def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
+    loop.call_soon_threadsafe(call, *arguments)

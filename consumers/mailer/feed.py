@@ -1,11 +1,11 @@
-"""The records of one partition that were read and have not begun: in order, each with its time.
+"""The records of one partition that were read and have not begun, each with its time.
 
-Owned by the poll thread. A tier's head waits until it is due and holds the ones behind it back, so
-a partition's records begin in the order of their offsets. The feed also says when its partition
-should be paused: a bounded number waits in memory, and seeking is never needed.
+Owned by the poll thread. Whichever is due first begins first, so that a record never waits for one
+before it that is due later. The feed also says when its partition should be paused: a bounded
+number waits in memory, and seeking is never needed.
 """
 
-from collections import deque
+import heapq
 
 from runtime.kafka.records import Record
 
@@ -17,7 +17,7 @@ class Feed:
     """
 
     def __init__(self, high: int, low: int) -> None:
-        self._waiting: deque[tuple[int, Record]] = deque()
+        self._waiting: list[tuple[int, int, Record]] = []
         self._high = high
         self._low = low
         self.paused = False
@@ -27,16 +27,16 @@ class Feed:
 
     def push(self, record: Record, wake_at: int) -> None:
         """Add a record that may begin at `wake_at`."""
-        self._waiting.append((wake_at, record))
+        heapq.heappush(self._waiting, (wake_at, record.offset, record))
 
     def next_wake(self) -> int | None:
-        """Return when the head may begin, None for an empty feed."""
+        """Return when the next record may begin, None for an empty feed."""
         return self._waiting[0][0] if self._waiting else None
 
     def pop_due(self, now: int) -> Record | None:
-        """Remove and return the head if it may begin at `now`."""
+        """Remove and return the next record if it may begin at `now`; of equals the older one."""
         if self._waiting and self._waiting[0][0] <= now:
-            return self._waiting.popleft()[1]
+            return heapq.heappop(self._waiting)[2]
         return None
 
     def wants_pause(self) -> bool:

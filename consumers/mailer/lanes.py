@@ -1,16 +1,22 @@
 """The partitions that are ours in this assignment, and what is to do for each of them.
 
+    assigned --all topics' partitions--> restoring --ledger--> running --revoked--> gone
+
 Owned by the poll thread. A lane is a partition number; its partitions are the ones of the main
-topic and of every tier with that number.
+topic, of every tier and of the control topic with that number. Only whoever has all of them runs
+the lane, so that there is one writer of its ledger.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 from consumers.mailer.completion import Completion
 from consumers.mailer.feed import Feed
 from consumers.mailer.job import Job
+from consumers.mailer.ledger.lane import LaneLedger
+from consumers.mailer.ledger.restore import Ticket
 from consumers.mailer.offsets import OffsetTracker
 from retry_topics.headers import read_journey
 from retry_topics.ladder import stay_ends
@@ -37,13 +43,31 @@ def wake_time(record: Record, tier: Tier | None) -> int:
     return full_stay if due_at is None else stay_ends(record.timestamp_ms, due_at, tier)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One lane in one assignment. Without a ledger nothing of it begins."""
+
+    number: int
+    whole: int
+    sources: set[Partition] = field(default_factory=set)
+    restoring: Ticket | None = None
+    ledger: LaneLedger | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all of its partitions are ours."""
+        return len(self.sources) == self.whole
+
+
+@dataclass(slots=True, eq=False)
 class Assigned:
-    """One partition of one assignment."""
+    """One partition of one assignment. `rank` orders whose records begin first."""
 
     source: Partition
     epoch: int
+    lane: Lane
     tier: Tier | None
+    rank: int
     feed: Feed = field(default_factory=lambda: Feed(FEED_HIGH, FEED_LOW))
     tracker: OffsetTracker[Completion] = field(default_factory=OffsetTracker)
     #: The partition's end when it was last read through.
@@ -51,19 +75,37 @@ class Assigned:
     #: The next offset that was handed to the committer last.
     taken: int = 0
 
-    def take(self) -> tuple[int, list[Completion]] | None:
-        """Take the finished prefix (see `OffsetTracker.take`), None where there is nothing new.
+    @property
+    def runs(self) -> bool:
+        """Tell whether records of the partition may begin."""
+        return self.lane.ledger is not None and self.lane.is_whole
 
-        With nothing left in hand it reaches to the partition's end, so that the markers of
+    def take(self) -> tuple[int, list[Completion]] | None:
+        """Take what is finished (see `OffsetTracker.take`), None where there is nothing new.
+
+        With nothing left in hand the offset reaches to the partition's end, so that the markers of
         transactions behind the last record do not look like mails that wait.
         """
-        next_offset, results = self.tracker.take() or (self.taken, [])
-        if not self.tracker.pending and not len(self.feed):
+        passed, results = self.tracker.take()
+        # Whatever finished first: the topics get to hear of records in their order.
+        results.sort(key=attrgetter("offset"))
+        next_offset = self.taken if passed is None else passed
+        if self.tracker.idle:
             next_offset = max(next_offset, self.end)
         if next_offset <= self.taken:
-            return None
+            if not results:
+                return None
+            next_offset = self.position
         self.taken = next_offset
         return next_offset, results
+
+    @property
+    def position(self) -> int:
+        """The offset that may be committed although nothing more is finished."""
+        return max(self.taken, self.tracker.position or 0)
+
+
+_COMMANDS_FIRST, _TIERS_NEXT, _MAIN_LAST = 0, 1, 2
 
 
 class Lanes:
@@ -74,19 +116,37 @@ class Lanes:
         self._topology = topology
         self._most_pending = most_pending
         self._assigned: dict[Partition, Assigned] = {}
+        self._lanes: dict[int, Lane] = {}
+        #: Those with records that wait.
+        self._fed: dict[Partition, Assigned] = {}
 
     def __iter__(self) -> Iterator[Assigned]:
         return iter(self._assigned.values())
 
     def add(self, source: Partition, epoch: int) -> None:
         """Begin with a partition that was assigned."""
+        whole = len(self._topology.consumed)
+        lane = self._lanes.setdefault(source.number, Lane(source.number, whole))
+        lane.sources.add(source)
         tier = self._topology.tier_of(source.topic)
-        self._assigned[source] = Assigned(source, epoch, tier)
+        rank = _MAIN_LAST if tier is None else _TIERS_NEXT
+        if source.topic == self._topology.control:
+            rank = _COMMANDS_FIRST
+        self._fed.pop(source, None)
+        self._assigned[source] = Assigned(source, epoch, lane, tier, rank)
 
-    def remove(self, sources: Iterable[Partition]) -> None:
-        """Forget partitions that are not ours any more."""
+    def remove(self, sources: Iterable[Partition]) -> list[Lane]:
+        """Forget partitions that are not ours any more; return the lanes that go with them."""
+        gone = []
         for source in sources:
-            self._assigned.pop(source, None)
+            assigned = self._assigned.pop(source, None)
+            self._fed.pop(source, None)
+            if assigned is None:
+                continue
+            assigned.lane.sources.discard(source)
+            if not assigned.lane.sources:
+                gone.append(self._lanes.pop(source.number))
+        return gone
 
     def of(self, source: Partition, epoch: int) -> Assigned | None:
         """Return the partition if it is still in that assignment."""
@@ -97,10 +157,22 @@ class Lanes:
         """Return the partition if it is ours."""
         return self._assigned.get(source)
 
+    def lanes(self) -> list[Lane]:
+        """Return the lanes of which a partition is ours."""
+        return list(self._lanes.values())
+
+    def to_restore(self) -> list[Lane]:
+        """Return the lanes whose partitions are all ours and whose ledger nobody fetches yet."""
+        return [
+            lane
+            for lane in self._lanes.values()
+            if lane.is_whole and lane.ledger is None and lane.restoring is None
+        ]
+
     @property
     def numbers(self) -> int:
         """How many lanes are ours."""
-        return len({source.number for source in self._assigned})
+        return len(self._lanes)
 
     def push(self, polled: Polled) -> list[Partition]:
         """Take in what was read, and return the partitions that were read through.
@@ -108,45 +180,62 @@ class Lanes:
         What is of partitions that are not ours is left alone.
         """
         for record in polled.records:
-            assigned = self._assigned.get(record.source)
+            source = record.source
+            assigned = self._assigned.get(source)
             if assigned is not None:
+                assigned.tracker.add(record.offset)
                 assigned.feed.push(record, wake_time(record, assigned.tier))
+                self._fed[source] = assigned
         through = [source for source in polled.ends if source in self._assigned]
         for source in through:
             self._assigned[source].end = polled.ends[source]
         return through
 
-    def begin(self, credits_: int, now: int) -> list[tuple[Job, int]]:
+    def begin(self, credits_: int, now: int, *, commands_only: bool) -> list[tuple[Job, int]]:
         """Begin up to `credits_` records whose time has come; with each, when that was.
 
-        Partitions take turns, waiting records of the tiers first: they are older.
+        Partitions take turns, those with commands first, then the tiers: their records are older.
         """
         begun: list[tuple[Job, int]] = []
-        order = sorted(self._assigned.values(), key=lambda assigned: assigned.tier is None)
+        order = sorted(self._running(), key=lambda assigned: assigned.rank)
+        if commands_only:
+            order = [assigned for assigned in order if assigned.rank == _COMMANDS_FIRST]
         progress = True
         while progress and len(begun) < credits_:
             progress = False
             for assigned in order:
                 quota = min(
-                    _QUOTA,
-                    credits_ - len(begun),
-                    self._most_pending - assigned.tracker.pending,
+                    _QUOTA, credits_ - len(begun), self._most_pending - assigned.tracker.pending
                 )
-                for _ in range(quota):
-                    wake = assigned.feed.next_wake()
-                    record = assigned.feed.pop_due(now)
-                    if record is None or wake is None:
-                        break
-                    assigned.tracker.start(record.offset)
-                    begun.append((Job(record, assigned.source, assigned.epoch), wake))
-                    progress = True
+                jobs = self._begin(assigned, quota, now)
+                progress = progress or bool(jobs)
+                begun += jobs
+        for assigned in order:
+            if not len(assigned.feed):
+                del self._fed[assigned.source]
+        return begun
+
+    def _begin(self, assigned: Assigned, quota: int, now: int) -> list[tuple[Job, int]]:
+        begun: list[tuple[Job, int]] = []
+        ledger = assigned.lane.ledger
+        while ledger is not None and len(begun) < quota:
+            wake = assigned.feed.next_wake()
+            record = assigned.feed.pop_due(now)
+            if record is None or wake is None:
+                break
+            assigned.tracker.start(record.offset)
+            command = assigned.rank == _COMMANDS_FIRST
+            begun.append((Job(record, assigned.source, assigned.epoch, ledger, command), wake))
         return begun
 
     def next_wake(self) -> int | None:
         """Return when the next waiting record may begin, None when nothing waits."""
-        wakes = [wake for a in self if (wake := a.feed.next_wake()) is not None]
+        wakes = [wake for a in self._running() if (wake := a.feed.next_wake()) is not None]
         return min(wakes, default=None)
 
     def waiting_now(self, now: int) -> int:
-        """Count the records of partitions whose head may begin."""
-        return sum(len(a.feed) for a in self if len(a.feed) and (a.feed.next_wake() or 0) <= now)
+        """Count the records of partitions whose next one may begin."""
+        return sum(len(a.feed) for a in self._running() if (a.feed.next_wake() or 0) <= now)
+
+    def _running(self) -> list[Assigned]:
+        return [assigned for assigned in self._fed.values() if assigned.runs]

@@ -1,12 +1,13 @@
 """Which offsets of one partition may be committed: the prefix in which every record is finished.
 
-    UNSEEN --start--> RUNNING --finish--> DONE --take--> handed to the committer
-                         |
-                         +----give_up---> never committed: it and what is behind it stay
+    UNSEEN --add--> WAITING --start--> RUNNING --finish--> DONE --take--> handed to the committer
+                                          |
+                                          +----give_up---> never committed: the prefix ends here
 
 Owned by the poll thread; no locks, no clock. The gap rule: an offset that was never read (a
 transaction marker, an aborted or compacted record) counts as finished, so a prefix ends at the
-record before the first one that still runs.
+record before the first one that is not. The results of records behind the prefix need not wait for
+it, where the ledger can tell their records when they are read again; their offsets do.
 """
 
 from collections import deque
@@ -16,10 +17,11 @@ Result = TypeVar("Result")
 
 
 class _Slot(Generic[Result]):
-    __slots__ = ("done", "offset", "result")
+    __slots__ = ("done", "offset", "result", "started")
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
+        self.started = False
         self.done = False
         self.result: Result | None = None
 
@@ -29,41 +31,71 @@ class OffsetTracker(Generic[Result]):
 
     def __init__(self) -> None:
         self._order: deque[_Slot[Result]] = deque()
-        self._running: dict[int, _Slot[Result]] = {}
-        self._last_started = -1
+        self._open: dict[int, _Slot[Result]] = {}
+        self._ahead: list[Result] = []
+        self._last = -1
+        self._waiting = 0
+        self._running = 0
 
     @property
     def pending(self) -> int:
-        """Records that were started and not yet handed to the committer."""
-        return len(self._order)
+        """Records that were started and that the prefix has not passed."""
+        return len(self._order) - self._waiting
 
     @property
     def running(self) -> int:
         """Records that were started and are not finished."""
-        return len(self._running)
+        return self._running
 
-    def start(self, offset: int) -> None:
-        """Begin a record.
+    @property
+    def idle(self) -> bool:
+        """Tell whether the prefix has passed everything that was added."""
+        return not self._order
+
+    @property
+    def position(self) -> int | None:
+        """The offset at which the prefix ends: the first record's that it has not passed."""
+        return self._order[0].offset if self._order else None
+
+    def add(self, offset: int) -> None:
+        """Take note of a record that was read.
 
         Raises:
-            ValueError: the offset does not follow the last one that was started.
+            ValueError: the offset does not follow the last one that was added.
         """
-        if offset <= self._last_started:
-            raise ValueError(f"offset {offset} was started after {self._last_started}")
-        self._last_started = offset
+        if offset <= self._last:
+            raise ValueError(f"offset {offset} was read after {self._last}")
+        self._last = offset
         slot: _Slot[Result] = _Slot(offset)
         self._order.append(slot)
-        self._running[offset] = slot
+        self._open[offset] = slot
+        self._waiting += 1
 
-    def finish(self, offset: int, result: Result) -> None:
-        """End a running record with what it causes.
+    def start(self, offset: int) -> None:
+        """Begin a record that waits.
+
+        Raises:
+            KeyError: the offset does not wait.
+        """
+        slot = self._open[offset]
+        if slot.started:
+            raise KeyError(offset)
+        slot.started = True
+        self._waiting -= 1
+        self._running += 1
+
+    def finish(self, offset: int, result: Result, *, ahead: bool = False) -> None:
+        """End a running record with what it causes; `ahead`: that may be taken before the prefix.
 
         Raises:
             KeyError: the offset is not running.
         """
-        slot = self._running.pop(offset)
+        slot = self._end(offset)
         slot.done = True
-        slot.result = result
+        if ahead:
+            self._ahead.append(result)
+        else:
+            slot.result = result
 
     def give_up(self, offset: int) -> None:
         """End a running record without a result: the prefix never reaches it.
@@ -71,19 +103,27 @@ class OffsetTracker(Generic[Result]):
         Raises:
             KeyError: the offset is not running.
         """
-        del self._running[offset]
+        self._end(offset)
 
-    def take(self) -> tuple[int, list[Result]] | None:
-        """Remove and return the finished prefix: the next offset to commit, and its results.
+    def take(self) -> tuple[int | None, list[Result]]:
+        """Remove the finished prefix; return the next offset to commit, and all new results.
 
-        Returns None where the first record still runs or there is none.
+        The offset is None where the prefix has not moved.
         """
-        results: list[Result] = []
-        next_offset = 0
+        results, self._ahead = self._ahead, []
+        next_offset = None
         order = self._order
         while order and order[0].done:
             slot = order.popleft()
             next_offset = slot.offset + 1
             if slot.result is not None:
                 results.append(slot.result)
-        return (next_offset, results) if next_offset else None
+        return next_offset, results
+
+    def _end(self, offset: int) -> _Slot[Result]:
+        slot = self._open[offset]
+        if not slot.started:
+            raise KeyError(offset)
+        del self._open[offset]
+        self._running -= 1
+        return slot

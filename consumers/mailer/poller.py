@@ -1,6 +1,6 @@
 """The poll thread: owns the consumer, the lanes and their offsets, and hands work out and back.
 
-    poll -> lanes -> engine -> reports -> finished prefix -> committer
+    poll -> lanes -> engine -> reports -> what is finished -> committer
 
 Every turn of the loop is short, so that the group hears of us and a rebalance is answered at once.
 """
@@ -14,8 +14,10 @@ from typing import Final, Protocol
 from consumers.mailer.committer import Batch, Committer, Ownership
 from consumers.mailer.engine import Engine
 from consumers.mailer.gate import Outage
-from consumers.mailer.job import Finished, Report
-from consumers.mailer.lanes import Assigned, Lanes
+from consumers.mailer.job import Finished, Intended, Report
+from consumers.mailer.lanes import Assigned, Lane, Lanes
+from consumers.mailer.ledger.desk import Fetched, LedgerDesk
+from consumers.mailer.ledger.restore import RestoreFailed
 from consumers.mailer.telemetry import Telemetry
 from runtime.clock import Clock, Deadline
 from runtime.kafka.consumer import GroupMetadata, Polled, RebalanceListener
@@ -32,6 +34,8 @@ _POLL_PATIENCE_SECONDS: Final = 0.5
 #: Records in memory that are enough.
 _BUFFER_ENOUGH: Final = 1_000
 _DRAIN_TURN_SECONDS: Final = 0.02
+#: How long the event loop may take to close a lane's ledger, in seconds.
+_CLOSE_SECONDS: Final = 5.0
 
 
 class Consumer(Protocol):
@@ -57,7 +61,8 @@ class PollerParts:
     topics: Sequence[str]
     lanes: Lanes
     engine: Engine
-    reports: "queue.SimpleQueue[Report]"
+    desk: LedgerDesk
+    reports: "queue.SimpleQueue[Report | Fetched]"
     committer: Committer
     ownership: Ownership
     outage: Callable[[], Outage | None]
@@ -89,6 +94,7 @@ class Poller:
         Raises:
             KafkaFault: the consumer cannot go on.
             CommitterFailed: the committer cannot go on.
+            RestoreFailed: a lane's ledger cannot be had on this host.
         """
         self._consumer.subscribe(self._parts.topics)
         try:
@@ -115,10 +121,10 @@ class Poller:
     def _begin(self) -> None:
         parts = self._parts
         credits_ = parts.max_in_flight - self._running
-        if credits_ <= 0 or parts.outage() is not None:
+        if credits_ <= 0:
             return
         now = parts.clock.now_ms()
-        begun = parts.lanes.begin(credits_, now)
+        begun = parts.lanes.begin(credits_, now, commands_only=parts.outage() is not None)
         if not begun:
             return
         for _, wake in begun:
@@ -143,17 +149,42 @@ class Poller:
         except queue.Empty:
             pass
 
-    def _account(self, report: Report) -> None:
-        self._running -= 1
+    def _account(self, report: Report | Fetched) -> None:
+        if isinstance(report, Fetched):
+            self._take_over(report)
+            return
         job = report.job
+        if not isinstance(report, Intended):
+            self._running -= 1
         assigned = self._parts.lanes.of(job.source, job.epoch)
         if assigned is None:
             return
-        if isinstance(report, Finished):
-            assigned.tracker.finish(job.record.offset, report.completion)
-            self._dirty.add(job.source)
+        match report:
+            case Finished(_, completion):
+                assigned.tracker.finish(job.record.offset, completion, ahead=completion.ahead)
+                self._dirty.add(job.source)
+            case Intended(_, completion, committed):
+                self._parts.ownership.metadata = self._consumer.metadata()
+                position, epoch = assigned.position, assigned.epoch
+                batch = Batch(
+                    job.source, epoch, position, job.ledger, [completion], committed=committed
+                )
+                self._parts.committer.submit(batch)
+            case _:
+                assigned.tracker.give_up(job.record.offset)
+
+    def _take_over(self, fetched: Fetched) -> None:
+        """Let a lane run whose ledger is there, unless the lane went meanwhile."""
+        ours = (lane for lane in self._parts.lanes.lanes() if lane is fetched.asker)
+        lane = next(ours, None)
+        if isinstance(fetched.result, RestoreFailed):
+            if lane is not None:
+                raise fetched.result
+        elif lane is None:
+            self._parts.desk.let_go(fetched.result, _CLOSE_SECONDS)
         else:
-            assigned.tracker.give_up(job.record.offset)
+            lane.ledger, lane.restoring = fetched.result, None
+            self._dirty.update(lane.sources)
 
     def _submit(self) -> None:
         self._parts.committer.check()
@@ -162,8 +193,11 @@ class Poller:
         self._parts.ownership.metadata = self._consumer.metadata()
         for source in self._dirty:
             assigned = self._parts.lanes.current(source)
-            if assigned is not None and (ready := assigned.take()) is not None:
-                self._parts.committer.submit(Batch(source, assigned.epoch, *ready))
+            ledger = assigned.lane.ledger if assigned is not None else None
+            if assigned is None or ledger is None or (ready := assigned.take()) is None:
+                continue
+            next_offset, done = ready
+            self._parts.committer.submit(Batch(source, assigned.epoch, next_offset, ledger, done))
         self._dirty.clear()
         self._parts.telemetry.in_flight(self._running)
 
@@ -173,7 +207,7 @@ class Poller:
             if assigned.feed.wants_pause():
                 assigned.feed.paused = True
                 pause.append(assigned.source)
-            elif assigned.feed.wants_resume():
+            elif assigned.runs and assigned.feed.wants_resume():
                 assigned.feed.paused = False
                 resume.append(assigned.source)
         if pause:
@@ -201,15 +235,25 @@ class Poller:
         return min(_POLL_IDLE_SECONDS, max(0.001, (wake - self._parts.clock.now_ms()) / 1000))
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
-        """Begin with partitions that are ours from here on."""
+        """Begin with partitions that are ours from here on: first their lanes' ledgers."""
+        lanes = self._parts.lanes
         for source in partitions:
-            self._parts.lanes.add(source, self._parts.ownership.acquire(source))
-        self._parts.telemetry.rebalanced("assigned", self._parts.lanes.numbers)
+            lanes.add(source, self._parts.ownership.acquire(source))
+        waiting = [a for a in lanes if a.source in set(partitions) and not a.runs]
+        for assigned in waiting:
+            assigned.feed.paused = True
+        if waiting:
+            self._consumer.pause([assigned.source for assigned in waiting])
+        for lane in lanes.to_restore():
+            lane.restoring = self._parts.desk.fetch(lane.number, lane, self._parts.reports.put)
+        self._parts.telemetry.rebalanced("assigned", lanes.numbers)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Finish what is in hand of partitions that go, commit it, and forget them."""
         if self._parts.committer.works:
             self._finish(partitions)
+        else:
+            self._parts.engine.abandon(set(partitions))
         self._forget(partitions, "revoked")
 
     def lost(self, partitions: Sequence[Partition]) -> None:
@@ -227,8 +271,16 @@ class Poller:
             self._consumer.resume(paused)
         for source in partitions:
             self._parts.ownership.release(source)
-        self._parts.lanes.remove(partitions)
+        for lane in self._parts.lanes.remove(partitions):
+            self._leave(lane)
         self._parts.telemetry.rebalanced(change, self._parts.lanes.numbers)
+
+    def _leave(self, lane: Lane) -> None:
+        """Let go of a lane's ledger, so that its next owner on this host can have it."""
+        if lane.restoring is not None:
+            lane.restoring.cancel()
+        if lane.ledger is not None and not self._parts.desk.let_go(lane.ledger, _CLOSE_SECONDS):
+            _log.warning("lane.not_closed", lane=lane.number)
 
     def _finish(self, partitions: Sequence[Partition]) -> None:
         """Let running deliveries of these partitions end and commit them, inside one deadline."""

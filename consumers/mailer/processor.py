@@ -1,15 +1,19 @@
-"""One record from bytes to completion: decode, triage, compose, deliver, decide."""
+"""One record from bytes to completion: decode, ask the ledger, compose, deliver, decide."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from consumers.delivery.message import Message
 from consumers.delivery.protocol import Delivery
 from consumers.delivery.render import Unrenderable
-from consumers.mailer.completion import Completion, Ending
+from consumers.mailer.commands import Commands, may_stop
+from consumers.mailer.completion import Completion
+from consumers.mailer.endings import Endings, Words
 from consumers.mailer.gate import Answered, Aside, Out, OutageGate, Pass
-from consumers.mailer.job import Job
+from consumers.mailer.job import Job, Subject
+from consumers.mailer.ledger.judge import Verdict, judge
 from consumers.mailer.telemetry import Telemetry
 from consumers.mailer.triage import TimeOver, Wait, triage
 from retry_topics.failure import (
@@ -21,15 +25,19 @@ from retry_topics.failure import (
     Phase,
     Scope,
 )
-from retry_topics.headers import Death, Journey, read_journey
+from retry_topics.headers import Journey, read_journey
 from retry_topics.policy import DeadLetter, DeadReason, Expire, RetryAt, RetryPolicy
-from retry_topics.routing import to_dlt, to_tier
-from retry_topics.topology import Topology
 from runtime.clock import Clock
 from runtime.logs import get_logger
+from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
+from schemas.control import ControlCommand
 from schemas.errors import RegistryUnavailable, Undecodable, UnknownSchema, UnknownTemplate
 from schemas.events import SignupEvent
+from schemas.ledger import owner_of
+from schemas.mail_states import MailState
+from schemas.manifest import OnAmbiguous
+from schemas.privacy import address_hash
 
 _log = get_logger("mailer")
 _CONFLUENT_MAGIC: Final = b"\x00"
@@ -41,17 +49,24 @@ class Composer(Protocol):
     def compose(self, event: SignupEvent) -> Message: ...
 
 
+#: Has a completion committed while its record stays in hand, and returns when it is.
+Intend = Callable[[Job, Completion], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessorParts:
     """What a processor works with. `worker` is the name that histories carry."""
 
     codec: EventCodec
+    catalogue: Catalogue
     composer: Composer
     delivery: Delivery
     relay_gate: OutageGate
     registry_gate: OutageGate
     policy: RetryPolicy
-    topology: Topology
+    endings: Endings
+    commands: Commands
+    intend: Intend
     telemetry: Telemetry
     clock: Clock
     worker: str
@@ -63,12 +78,18 @@ class Processor:
     def __init__(self, parts: ProcessorParts) -> None:
         self._parts = parts
 
+    def announced(self, job: Job) -> Callable[[Job], bool] | None:
+        """Take note of a demand; return which jobs in hand it stops."""
+        return self._parts.commands.announced(job)
+
     async def process(self, job: Job) -> Completion:
         """Return what the record causes. Waits through outages; never raises for the record.
 
         A fault of our own code is a failed attempt like any other: the mail goes through the
         tiers, where a repaired version may send it, and at the end to the dead-letter topic.
         """
+        if job.command:
+            return self._parts.commands.process(job)
         journey = read_journey(job.record.headers)
         try:
             return await self._process(job, journey)
@@ -79,13 +100,20 @@ class Processor:
             failure = Failure(
                 Scope.MESSAGE, FailureClass.TRANSIENT, Phase.RENDER, text, "internal-error"
             )
-            return self._failed(job, journey, failure, expires_at=None)
+            return self._failed(job, journey, failure, None)
+
+    def withdrawn(self, job: Job) -> Completion:
+        """Return what becomes of a mail that a demand has stopped."""
+        command = self._wanted(job)
+        if command is None:
+            return self._parts.endings.dropped(job)
+        return self._parts.endings.cancelled(job, read_journey(job.record.headers), command)
 
     async def _process(self, job: Job, journey: Journey) -> Completion:
         decoded = await self._parts.registry_gate.through(lambda: self._decode(job, journey))
         if isinstance(decoded, Completion):
             return decoded
-        settled = self._triage(job, journey, decoded)
+        settled = self._judged(job, journey) or self._stopped(job, journey, decoded)
         if settled is not None:
             return settled
         composed = self._compose(job, journey, decoded)
@@ -98,8 +126,8 @@ class Processor:
             return reached
         if isinstance(reached, Accepted):
             self._parts.telemetry.accepted(self._parts.clock.now_ms() - decoded.occurred_at)
-            return self._done(job, Ending.SENT)
-        return self._failed(job, journey, reached, decoded.expires_at, decoded.template)
+            return self._parts.endings.sent(job, journey, reached.reply)
+        return self._failed(job, journey, reached, decoded)
 
     async def _decode(self, job: Job, journey: Journey) -> Pass[SignupEvent | Completion]:
         value = job.record.value
@@ -109,10 +137,11 @@ class Processor:
             if value.startswith(_CONFLUENT_MAGIC):
                 # The registry may have to be asked, which blocks.
                 event = await asyncio.to_thread(self._parts.codec.decode, value)
-                return Answered(event)
-            return Aside(self._parts.codec.decode(value))
+                return Answered(self._known(job, event))
+            return Aside(self._known(job, self._parts.codec.decode(value)))
         except (Undecodable, UnknownSchema) as error:
-            return Aside(self._dead(job, journey, DeadReason.UNDECODABLE, str(error)))
+            dead = self._parts.endings.dead(job, journey, DeadReason.UNDECODABLE, str(error))
+            return Aside(dead)
         except RegistryUnavailable as error:
             return Out(
                 Failure(
@@ -124,72 +153,138 @@ class Processor:
                 )
             )
 
-    def _triage(self, job: Job, journey: Journey, event: SignupEvent) -> Completion | None:
+    @staticmethod
+    def _known(job: Job, event: SignupEvent) -> SignupEvent:
+        owner = owner_of(event.tenant)
+        job.subject = Subject(event.event_id.bytes, owner, event.template, event.tenant)
+        return event
+
+    def _judged(self, job: Job, journey: Journey) -> Completion | None:
+        """Ask the ledger, and the journals of this host; None: the record counts."""
+        subject, ledger, endings = job.subject, job.ledger, self._parts.endings
+        if subject is None:
+            return None
+        standing = ledger.standing(subject.event_id)
+        verdict = judge(standing, journey.generation, journey.step, subject.owner)
+        if verdict is Verdict.DROP:
+            self._parts.telemetry.dropped()
+            return endings.dropped(job)
+        reply = ledger.accepted_before(subject.key(journey))
+        if reply is not None:
+            self._parts.telemetry.recovered()
+            return endings.sent(job, journey, reply)
+        if verdict is Verdict.IN_DOUBT:
+            text = "the worker ended while it handed the mail over: accepted or not, unknown"
+            return endings.dead(job, journey, DeadReason.HELD, text)
+        return None
+
+    def _stopped(self, job: Job, journey: Journey, event: SignupEvent) -> Completion | None:
+        """Tell whether the mail may not be sent now; None: it may."""
+        endings = self._parts.endings
+        if (command := self._wanted(job)) is not None:
+            return endings.cancelled(job, journey, command)
+        if job.ledger.is_suppressed(address_hash(event.recipient.address)) and not self._ignores(
+            event.template
+        ):
+            return endings.suppressed(job, journey)
         now = self._parts.clock.now_ms()
         match triage(event, journey, now):
             case TimeOver():
-                return self._expired(job, event.template)
+                return self._expired(job, journey, event.template)
             case Wait(due_at):
-                forward = to_tier(job.record, journey, due_at, now, self._parts.topology)
-                return Completion(job.source, job.record.offset, Ending.SCHEDULED, forward)
+                return endings.scheduled(job, journey, due_at, now)
             case _:
                 return None
 
+    def _wanted(self, job: Job) -> ControlCommand | None:
+        subject = job.subject
+        if subject is None:
+            return None
+        command = job.ledger.wanted(subject.event_id)
+        return command if command is not None and may_stop(command, subject.owner) else None
+
+    def _ignores(self, template: str) -> bool:
+        try:
+            return self._parts.catalogue.get(template).ignores_suppression
+        except UnknownTemplate:
+            return False
+
+    def _holds(self, template: str) -> bool:
+        return self._parts.catalogue.get(template).on_ambiguous is OnAmbiguous.HOLD
+
     def _compose(self, job: Job, journey: Journey, event: SignupEvent) -> Message | Completion:
+        endings = self._parts.endings
         try:
             return self._parts.composer.compose(event)
         except UnknownTemplate as error:
-            return self._dead(job, journey, DeadReason.UNKNOWN_TEMPLATE, str(error))
+            return endings.dead(job, journey, DeadReason.UNKNOWN_TEMPLATE, str(error))
         except Unrenderable as error:
-            return self._dead(job, journey, DeadReason.UNRENDERABLE, str(error))
+            return endings.dead(job, journey, DeadReason.UNRENDERABLE, str(error))
 
     async def _deliver(
         self, job: Job, journey: Journey, event: SignupEvent, message: Message
     ) -> Pass[Outcome | Completion]:
-        """Hand the mail over, unless its time ended while it waited for the relay."""
-        settled = self._triage(job, journey, event)
+        """Hand the mail over, unless something has come in between while it waited."""
+        settled = self._stopped(job, journey, event)
         if settled is not None:
             return Aside(settled)
-        began = self._parts.clock.monotonic()
+        holds = self._holds(event.template)
         job.sending = True
         try:
+            if holds:
+                await self._intend(job, journey, MailState.SENDING, Words())
+            began = self._parts.clock.monotonic()
             outcome = await self._parts.delivery.send(message)
+            if isinstance(outcome, Accepted) and job.subject is not None:
+                job.ledger.note_acceptance(job.subject.key(journey), outcome.reply)
+            elif holds and isinstance(outcome, Failure) and outcome.is_outage:
+                # It was not handed over, so that nobody has to be asked after a crash.
+                await self._intend(job, journey, MailState.RETRY, Words(failure=outcome))
         finally:
             job.sending = False
         self._parts.telemetry.attempted(outcome, self._parts.clock.monotonic() - began)
-        if isinstance(outcome, Failure) and outcome.is_outage:
-            return Out(outcome)
-        return Answered(outcome)
+        if not isinstance(outcome, Failure) or not outcome.is_outage:
+            return Answered(outcome)
+        command = self._wanted(job)
+        if command is not None:
+            return Aside(self._parts.endings.cancelled(job, journey, command))
+        return Out(outcome)
+
+    async def _intend(self, job: Job, journey: Journey, state: MailState, words: Words) -> None:
+        completion = self._parts.endings.intent(job, journey, state, words)
+        job.ledger.made(completion)
+        await self._parts.intend(job, completion)
 
     def _failed(
         self,
         job: Job,
         journey: Journey,
         failure: Failure | Ambiguous,
-        expires_at: int | None,
-        template: str = "",
+        event: SignupEvent | None,
     ) -> Completion:
         parts = self._parts
         now = parts.clock.now_ms()
         after = journey.failed(failure, now, parts.worker)
+        if event is not None and isinstance(failure, Ambiguous) and self._holds(event.template):
+            return parts.endings.dead(job, after, DeadReason.HELD, failure)
+        if (command := self._wanted(job)) is not None:
+            return parts.endings.cancelled(job, after, command)
+        expires_at = event.expires_at if event is not None else None
+        address = event.recipient.address if event is not None else ""
         match parts.policy.decide(failure, after.attempts, now, expires_at):
             case RetryAt(due_at):
-                forward = to_tier(job.record, after, due_at, now, parts.topology)
-                return Completion(job.source, job.record.offset, Ending.RETRY, forward)
+                return parts.endings.retry(job, after, failure, due_at, now)
             case DeadLetter(reason):
-                return self._dead(job, after, reason, failure.text)
+                return parts.endings.dead(job, after, reason, failure, address)
             case Expire():
-                return self._expired(job, template)
+                return self._expired(job, after, event.template if event else "", failure)
 
-    def _dead(self, job: Job, journey: Journey, reason: DeadReason, text: str) -> Completion:
-        death = Death(self._parts.clock.now_ms(), reason, text)
-        forward = to_dlt(job.record, journey, death, self._parts.topology)
-        return Completion(job.source, job.record.offset, Ending.DEAD, forward)
-
-    def _expired(self, job: Job, template: str) -> Completion:
+    def _expired(
+        self,
+        job: Job,
+        journey: Journey,
+        template: str,
+        failure: Failure | Ambiguous | None = None,
+    ) -> Completion:
         self._parts.telemetry.expired(template)
-        return self._done(job, Ending.EXPIRED)
-
-    @staticmethod
-    def _done(job: Job, ending: Ending) -> Completion:
-        return Completion(job.source, job.record.offset, ending)
+        return self._parts.endings.expired(job, journey, failure)

@@ -24,8 +24,10 @@ class Telemetry:
         self._topology = topology
         self._read = {
             kind: metrics.counter("mailcascade_records_read_total", topic_kind=kind)
-            for kind in ("main", "retry")
+            for kind in ("main", "retry", "control")
         }
+        self._dropped = metrics.counter("mailcascade_records_dropped_total")
+        self._recovered = metrics.counter("mailcascade_journal_recovered_total")
         self._accepted = metrics.counter(
             "mailcascade_outcomes_total", outcome="accepted", scope="", kind="", phase=""
         )
@@ -41,8 +43,10 @@ class Telemetry:
     def read(self, records: Sequence[Record]) -> None:
         """Count records as they come from Kafka."""
         main = sum(record.topic == self._topology.main for record in records)
+        control = sum(record.topic == self._topology.control for record in records)
         self._read["main"].inc(main)
-        self._read["retry"].inc(len(records) - main)
+        self._read["control"].inc(control)
+        self._read["retry"].inc(len(records) - main - control)
 
     def taken_up(self, overshoot_ms: int) -> None:
         """Count a waiting record that begins this long after it was due."""
@@ -73,6 +77,14 @@ class Telemetry:
         """Count a mail that the relay took, this long after its event came about."""
         self._end_to_end.observe(max(0, age_ms) / 1000)
 
+    def dropped(self) -> None:
+        """Count a record that the ledger knows to be a repeat."""
+        self._dropped.inc()
+
+    def recovered(self) -> None:
+        """Count a mail that a journal knows to be sent, so that it was not sent again."""
+        self._recovered.inc()
+
     def expired(self, template: str) -> None:
         """Count a mail whose time was over."""
         self._metrics.counter("mailcascade_expired_total", template=template).inc()
@@ -87,8 +99,10 @@ class Telemetry:
         self._commit_records.observe(sum(len(batch.completions) for batch in batches))
         for batch in batches:
             for done in batch.completions:
-                if done.forward is not None:
-                    self._forwarded(done.forward.topic)
+                for record in done.records:
+                    self._written(record.topic)
+                if done.state is not None:
+                    self._metrics.counter("mailcascade_states_total", state=done.state).inc()
 
     def rebalanced(self, change: str, lanes: int) -> None:
         """Count a change of the assignment, after which this many lanes are ours."""
@@ -121,7 +135,9 @@ class Telemetry:
         else:
             _log.error("registry.outage", since=outage.since, text=outage.failure.text)
 
-    def _forwarded(self, topic: str) -> None:
+    def _written(self, topic: str) -> None:
+        if topic in (self._topology.ledger, self._topology.suppressions):
+            return
         tier = self._topology.tier_of(topic)
         destination = tier.label if tier else "dlt"
         self._metrics.counter("mailcascade_forwards_total", destination=destination).inc()

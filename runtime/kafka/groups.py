@@ -38,6 +38,13 @@ class GroupReader:
         """
         return {p: part.offset for p, part in self._ask(partitions).items()}
 
+    def tokens(self, partitions: Iterable[Partition]) -> dict[Partition, str]:
+        """Return the token beside each committed offset (see `Transaction`), "" for none.
+
+        Waits and raises as `committed`.
+        """
+        return {p: part.metadata or "" for p, part in self._ask(partitions).items()}
+
     def _ask(self, partitions: Iterable[Partition]) -> dict[Partition, TopicPartition]:
         asked = [TopicPartition(topic, number) for topic, number in partitions]
         retrying = tenacity.Retrying(

@@ -2,14 +2,15 @@
 
 A failed transaction either did nothing (`TransactionAborted`, repeat it) or its end is not known
 from here (`TransactionInDoubt`): then a new producer with the same transactional id settles it on
-the broker, and the group's committed offsets tell what it was, because they were part of it.
+the broker, and the token beside the group's committed offsets tells what it was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from runtime.clock import Deadline
 from runtime.kafka.client import Properties, client_logger
@@ -41,6 +42,20 @@ class TransactionInDoubt(KafkaFault):
     """The producer is unusable and the transaction may or may not have been committed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What counts as one step: records to write, and for each partition the next offset to read.
+
+    `token` is kept beside the offsets, so that they tell whose they are. `metadata` fences a member
+    that lost its partitions.
+    """
+
+    records: Sequence[OutRecord]
+    offsets: Mapping[Partition, int]
+    token: str
+    metadata: GroupMetadata
+
+
 def transaction_properties(base: Properties, transactional_id: str) -> Properties:
     """Return the properties of a transactional producer on top of the client's."""
     own: Properties = {
@@ -62,6 +77,7 @@ class TransactionalProducer:
         """Create the producer; `checkpoint` is called at each step, for tests of crashes."""
         self._producer = Producer(dict(properties), logger=client_logger())
         self._checkpoint = checkpoint
+        self._written: dict[Partition, int] = {}
 
     def initialise(self, deadline: Deadline) -> None:
         """Fence earlier producers of this transactional id and settle their open transaction.
@@ -74,33 +90,32 @@ class TransactionalProducer:
         except KafkaException as error:
             raise KafkaFault(f"transactions cannot begin: {_reason(error)}") from error
 
-    def commit(
-        self,
-        records: Sequence[OutRecord],
-        offsets: Mapping[Partition, int],
-        metadata: GroupMetadata,
-        deadline: Deadline,
-    ) -> None:
-        """Write the records and commit the offsets (next to read) as one step.
+    def commit(self, transaction: Transaction, deadline: Deadline) -> Mapping[Partition, int]:
+        """Write the records and commit the offsets as one step.
+
+        Returns the offset of the last record that was written to each partition.
 
         Raises:
             TransactionAborted: none of it happened.
             TransactionInDoubt: it is not known; this producer must be replaced.
         """
         self._checkpoint(CommitStep.BEFORE_BEGIN)
+        self._written = {}
         try:
             self._producer.begin_transaction()
-            for record in records:
+            for record in transaction.records:
                 self._produce(record)
             self._checkpoint(CommitStep.AFTER_PRODUCE)
-            places = [TopicPartition(p.topic, p.number, at) for p, at in offsets.items()]
             # Not repeated after a time-out: the client would wait for its first call for ever.
-            self._producer.send_offsets_to_transaction(places, metadata.opaque, _STEP_SECONDS)
+            self._producer.send_offsets_to_transaction(
+                _places(transaction), transaction.metadata.opaque, _STEP_SECONDS
+            )
             self._checkpoint(CommitStep.BEFORE_COMMIT)
             _until(deadline, self._producer.commit_transaction)
         except KafkaException as error:
             self._undo(error, deadline)
         self._checkpoint(CommitStep.AFTER_COMMIT)
+        return self._written
 
     def close(self) -> None:
         """Give the producer up; an open transaction is aborted, now or by its successor."""
@@ -118,10 +133,16 @@ class TransactionalProducer:
                     key=record.key,
                     partition=-1 if record.partition is None else record.partition,
                     headers=list(record.headers),
+                    on_delivery=self._on_delivery,
                 )
                 return
             except BufferError:
                 self._producer.poll(0.05)
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        topic, number, offset = message.topic(), message.partition(), message.offset()
+        if error is None and topic is not None and number is not None and offset is not None:
+            self._written[Partition(topic, number)] = offset
 
     def _undo(self, error: KafkaException, deadline: Deadline) -> None:
         reason = _reason(error)
@@ -133,6 +154,13 @@ class TransactionalProducer:
         except KafkaException as second:
             raise TransactionInDoubt(f"{reason}; then {_reason(second)}") from second
         raise TransactionAborted(reason) from error
+
+
+def _places(transaction: Transaction) -> list[TopicPartition]:
+    return [
+        TopicPartition(p.topic, p.number, at, transaction.token)
+        for p, at in transaction.offsets.items()
+    ]
 
 
 def _until(deadline: Deadline, step: Callable[[float], object]) -> None:

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from console.stack.catcher.threaded import CatcherThread
+from consumers.mailer.ledger.judge import Verdict, judge
+from retry_topics.headers import read_journey
 from runtime.kafka.records import Partition
 from runtime.kafka.transactions import CommitStep
+from schemas.ledger import owner_of
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress
 from tests.support.catcher import recipients, wait_for_all
-from tests.support.mailer import Kafka, signup, start_worker, worker_environ
+from tests.support.mailer import Kafka, event_of, signup, start_worker, worker_environ
 from tests.support.wait import wait_until
 
 CRASHING = ("-m", "tests.support.crashing_worker")
@@ -23,13 +26,19 @@ FAILING = [f"full{number}+tempfail@example.com" for number in range(6)]
 def places(kafka: Kafka) -> Counter[bytes]:
     """Count in how many places each event still is or has ended, as a read_committed reader sees.
 
-    A place is: not yet committed on main or on a tier, or on the DLT.
+    A place is: not yet committed on main or on a tier and the one that counts by the ledger, or on
+    the DLT.
     """
     committed = kafka.committed()
+    standings = kafka.standings()
     found: Counter[bytes] = Counter()
     for topic in (*kafka.topology.consumed, kafka.topology.dlt):
         for record in kafka.read(topic):
-            if record.offset >= committed.get(Partition(topic, record.partition), 0):
+            standing = standings.get(event_of(record).event_id.bytes)
+            journey = read_journey(record.headers)
+            verdict = judge(standing, journey.generation, journey.step, owner_of("default"))
+            waits = record.offset >= committed.get(Partition(topic, record.partition), 0)
+            if topic == kafka.topology.dlt or (waits and verdict is Verdict.PROCEED):
                 found[record.value or b""] += 1
     return found
 

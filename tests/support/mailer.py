@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from confluent_kafka import Producer
 
@@ -16,9 +16,10 @@ from runtime.kafka.client import Properties
 from runtime.kafka.groups import GroupReader
 from runtime.kafka.reader import TopicReader
 from runtime.kafka.records import OutRecord, Partition, Record
-from schemas.codec import encode
+from schemas.codec import EventCodec, encode
 from schemas.events import Recipient, SignupEvent
 from schemas.identity import lane_key
+from schemas.ledger import LedgerEntry, Standing, read_entry, standing_of
 
 
 def signup(address: str, **fields: object) -> SignupEvent:
@@ -39,6 +40,11 @@ def record_of_event(topology: Topology, event: SignupEvent) -> OutRecord:
     """Return the record that the API would write for an event."""
     headers = (("ce_id", str(event.event_id).encode()), ("x-kept", b"yes"))
     return OutRecord(topology.main, lane_key(event.recipient.address), encode(event), headers)
+
+
+def event_of(record: Record) -> SignupEvent:
+    """Return the event in a record that `record_of_event` made, wherever it has gone since."""
+    return EventCodec(None).decode(record.value or b"")
 
 
 class Kafka:
@@ -80,6 +86,15 @@ class Kafka:
         topics = self.topology.consumed
         partitions = [Partition(t, n) for t in topics for n in range(self.topology.partitions)]
         return self._group.committed(partitions)
+
+    def entries(self) -> list[tuple[UUID, LedgerEntry]]:
+        """Return every committed entry of the ledger, each lane's in order."""
+        ledger = self.read(self.topology.ledger)
+        return [(UUID(bytes=record.key), read_entry(record.value)) for record in ledger]
+
+    def standings(self) -> dict[bytes, Standing]:
+        """Return how each mail stands by the ledger, by its event id's bytes."""
+        return {event_id.bytes: standing_of(entry) for event_id, entry in self.entries()}
 
     def lag(self) -> int:
         """Count the offsets between what is committed and the end, over all consumed topics."""

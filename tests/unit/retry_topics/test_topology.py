@@ -41,6 +41,7 @@ def test_the_names_of_the_topics() -> None:
         "signup-events.retry.1m",
         "signup-events.retry.10m",
         "signup-events.retry.1h",
+        "signup-events.control",
     )
     assert (topology.dlt, topology.group) == ("signup-events.dlt", "signup-events.mailer")
     assert topology.tier_of("signup-events.retry.10m") == topology.tiers[1]

@@ -3,23 +3,48 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.mailer.completion import Completion, Ending
+from consumers.mailer.completion import Completion
 from consumers.mailer.feed import Feed
-from consumers.mailer.lanes import Lanes, wake_time
+from consumers.mailer.job import Job
+from consumers.mailer.lanes import Assigned, Lanes, wake_time
+from consumers.mailer.ledger.lane import LaneLedger
 from retry_topics.headers import Journey, write_journey
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.consumer import Polled
 from runtime.kafka.records import Partition, Record
+from tests.support.ledgers import MemoryStore
 
 TOPOLOGY = Topology("t", parse_tiers("1m,10m"), 2)
 NOW = 1_800_000_000_000
 MAIN = Partition("t", 0)
 TIER = Partition("t.retry.1m", 0)
+CONTROL = Partition("t.control", 0)
+LANE = tuple(Partition(topic, 0) for topic in TOPOLOGY.consumed)
 
 
 def record(source: Partition, offset: int, due_at: int | None = None, at: int = NOW) -> Record:
     headers = write_journey((), Journey(due_at=due_at)) if due_at is not None else ()
     return Record(source.topic, source.number, offset, at, b"k", b"v", headers)
+
+
+def running(most_pending: int = 100) -> Lanes:
+    """Return lanes of which number 0 runs; a partition's epoch is its place in `LANE`, from 1."""
+    lanes = Lanes(TOPOLOGY, most_pending)
+    for epoch, source in enumerate(LANE, 1):
+        lanes.add(source, epoch)
+    (lane,) = lanes.to_restore()
+    lane.ledger = LaneLedger(0, MemoryStore(), None, {})
+    return lanes
+
+
+def begin(lanes: Lanes, credits_: int, now: int) -> list[Job]:
+    return [job for job, _ in lanes.begin(credits_, now, commands_only=False)]
+
+
+def main_of(lanes: Lanes) -> Assigned:
+    assigned = lanes.of(MAIN, 1)
+    assert assigned is not None
+    return assigned
 
 
 def read(lanes: Lanes, *records: Record) -> None:
@@ -39,24 +64,60 @@ def test_a_tier_record_waits_until_it_is_due_but_not_longer_than_the_tier() -> N
     assert wake_time(record(TIER, 0), tier) == NOW + 60_000
 
 
-def test_a_waiting_head_holds_its_partition_back_and_no_other() -> None:
-    """A tier's later records wait behind the head; the main topic goes on."""
-    lanes = Lanes(TOPOLOGY, 100)
-    lanes.add(MAIN, 1)
-    lanes.add(TIER, 2)
+def test_whichever_is_due_first_begins_first() -> None:
+    """Nobody waits for a record before it that is due later, and the main topic goes on."""
+    lanes = running()
     read(lanes, record(TIER, 0, NOW + 50), record(TIER, 1, NOW + 10), record(MAIN, 0))
-    assert [job.source for job, _ in lanes.begin(10, NOW + 20)] == [MAIN]
-    assert lanes.next_wake() == NOW + 50
-    assert [job.record.offset for job, _ in lanes.begin(10, NOW + 50)] == [0, 1]
+    assert [job.source for job in begin(lanes, 10, NOW)] == [MAIN]
+    assert lanes.next_wake() == NOW + 10
+    assert [job.record.offset for job in begin(lanes, 10, NOW + 20)] == [1]
+    assert [job.record.offset for job in begin(lanes, 10, NOW + 50)] == [0]
+
+
+def test_nothing_begins_without_the_ledger() -> None:
+    """A lane whose ledger is not there yet only takes records in."""
+    lanes = Lanes(TOPOLOGY, 100)
+    for source in LANE:
+        lanes.add(source, 1)
+    read(lanes, record(MAIN, 0))
+    assert begin(lanes, 10, NOW) == []
+    assert lanes.waiting_now(NOW) == 0
+    assert lanes.next_wake() is None
+    (lane,) = lanes.to_restore()
+    lane.ledger = LaneLedger(0, MemoryStore(), None, {})
+    assert len(begin(lanes, 10, NOW)) == 1
+
+
+def test_a_lane_runs_only_where_all_of_its_partitions_are() -> None:
+    """With a partition at somebody else's, there could be two writers of one ledger."""
+    lanes = Lanes(TOPOLOGY, 100)
+    for source in LANE[:-1]:
+        lanes.add(source, 1)
+    assert lanes.to_restore() == []
+    lanes.add(LANE[-1], 1)
+    (lane,) = lanes.to_restore()
+    lane.ledger = LaneLedger(0, MemoryStore(), None, {})
+    read(lanes, record(MAIN, 0))
+    assert lanes.remove([TIER]) == []
+    assert begin(lanes, 10, NOW) == []
+    assert lanes.remove(LANE) == [lane]
+
+
+def test_only_commands_begin_while_nothing_may_be_sent() -> None:
+    """A cancellation need not wait for the end of an outage."""
+    lanes = running()
+    read(lanes, record(MAIN, 0), record(CONTROL, 0))
+    begun = [job for job, _ in lanes.begin(10, NOW, commands_only=True)]
+    assert [(job.source, job.command) for job in begun] == [(CONTROL, True)]
+    assert [(job.source, job.command) for job in begin(lanes, 10, NOW)] == [(MAIN, False)]
 
 
 def test_records_of_partitions_that_went_are_left_alone() -> None:
     """What was fetched before a revocation and returned after it is not ours."""
-    lanes = Lanes(TOPOLOGY, 100)
-    lanes.add(MAIN, 1)
+    lanes = running()
     lanes.remove([MAIN])
     read(lanes, record(MAIN, 0))
-    assert lanes.begin(10, NOW) == []
+    assert begin(lanes, 10, NOW) == []
     assert lanes.of(MAIN, 1) is None
 
 
@@ -71,50 +132,52 @@ def test_a_new_assignment_is_not_the_old_one() -> None:
 
 def test_a_stuck_record_bounds_what_begins_behind_it() -> None:
     """No more than `most_pending` records of a partition begin while its first one runs."""
-    lanes = Lanes(TOPOLOGY, most_pending=3)
-    lanes.add(MAIN, 1)
+    lanes = running(most_pending=3)
     read(lanes, *(record(MAIN, offset) for offset in range(10)))
-    begun = [job.record.offset for job, _ in lanes.begin(10, NOW)]
-    assert begun == [0, 1, 2]
-    assigned = lanes.of(MAIN, 1)
-    assert assigned is not None
+    assert [job.record.offset for job in begin(lanes, 10, NOW)] == [0, 1, 2]
+    assigned = main_of(lanes)
     for offset in (1, 2):
-        assigned.tracker.finish(offset, Completion(MAIN, offset, Ending.SENT))
-    assert assigned.tracker.take() is None
-    assert lanes.begin(10, NOW) == []
+        assigned.tracker.finish(offset, Completion(MAIN, offset))
+    assert assigned.take() is None
+    assert begin(lanes, 10, NOW) == []
 
 
 @given(st.integers(0, 200), st.integers(0, 60), st.integers(0, 60))
 def test_credits_are_kept_and_partitions_take_turns(credits_: int, mains: int, due: int) -> None:
     """Never more than the credits begin, and never fewer than credits and records allow."""
-    lanes = Lanes(TOPOLOGY, 1_000)
-    lanes.add(MAIN, 1)
-    lanes.add(TIER, 2)
+    lanes = running(1_000)
     read(lanes, *(record(MAIN, offset) for offset in range(mains)))
     read(lanes, *(record(TIER, offset, NOW) for offset in range(due)))
-    begun = lanes.begin(credits_, NOW)
+    begun = begin(lanes, credits_, NOW)
     assert len(begun) == min(credits_, mains + due)
     if credits_ >= 32 and mains >= 16 and due >= 16:
-        assert {job.source for job, _ in begun} == {MAIN, TIER}
+        assert {job.source for job in begun} == {MAIN, TIER}
 
 
 def test_a_partition_that_was_read_through_is_committed_to_its_end() -> None:
     """Markers behind the last record are no lag, but nothing that waits is passed."""
-    lanes = Lanes(TOPOLOGY, 100)
-    lanes.add(MAIN, 1)
+    lanes = running()
     lanes.push(Polled([record(MAIN, 0), record(MAIN, 1)], {MAIN: 3}))
-    assigned = lanes.of(MAIN, 1)
-    assert assigned is not None
-    lanes.begin(1, NOW)
-    assigned.tracker.finish(0, Completion(MAIN, 0, Ending.SENT))
-    ready = assigned.take()
-    assert ready is not None
-    assert ready[0] == 1
-    lanes.begin(1, NOW)
-    assigned.tracker.finish(1, Completion(MAIN, 1, Ending.SENT))
-    ready = assigned.take()
-    assert ready is not None
-    assert ready[0] == 3
+    assigned = main_of(lanes)
+    for offset, committed in ((0, 1), (1, 3)):
+        begin(lanes, 1, NOW)
+        done = Completion(MAIN, offset)
+        assigned.tracker.finish(offset, done)
+        assert assigned.take() == (committed, [done])
+
+
+def test_what_goes_ahead_of_the_prefix_is_committed_at_the_prefix_s_end() -> None:
+    """The offset beside it is the first unfinished record's, which passes nothing."""
+    lanes = running()
+    read(lanes, record(MAIN, 7), record(MAIN, 8))
+    begin(lanes, 2, NOW)
+    assigned = main_of(lanes)
+    done = Completion(MAIN, 8)
+    assigned.tracker.finish(8, done, ahead=True)
+    assert assigned.take() == (7, [done])
+    assert assigned.take() is None
+    assigned.tracker.finish(7, Completion(MAIN, 7))
+    assert assigned.take() == (9, [Completion(MAIN, 7)])
 
 
 def test_a_full_feed_pauses_its_partition_and_an_empty_one_resumes_it() -> None:

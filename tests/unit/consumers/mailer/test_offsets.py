@@ -1,5 +1,7 @@
 """Offset tracking: only a finished prefix is ever committed."""
 
+import random as randoms
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,24 +9,55 @@ from hypothesis import strategies as st
 from consumers.mailer.offsets import OffsetTracker
 
 
+def begun(*offsets: int) -> OffsetTracker[str]:
+    """Return a tracker in which these records run."""
+    tracker: OffsetTracker[str] = OffsetTracker()
+    for offset in offsets:
+        tracker.add(offset)
+        tracker.start(offset)
+    return tracker
+
+
 def test_a_running_record_holds_back_everything_behind_it() -> None:
     """Offset 1 runs, 0 and 2 are finished: only 0 may be committed."""
-    tracker: OffsetTracker[str] = OffsetTracker()
-    for offset in (0, 1, 2):
-        tracker.start(offset)
+    tracker = begun(0, 1, 2)
     tracker.finish(2, "c")
     tracker.finish(0, "a")
     assert tracker.take() == (1, ["a"])
-    assert tracker.take() is None
+    assert tracker.take() == (None, [])
     tracker.finish(1, "b")
     assert tracker.take() == (3, ["b", "c"])
 
 
+def test_a_waiting_record_holds_back_what_began_before_its_turn() -> None:
+    """A tier's later record may be due first: its offset waits for the earlier one."""
+    tracker: OffsetTracker[str] = OffsetTracker()
+    tracker.add(0)
+    tracker.add(1)
+    tracker.start(1)
+    tracker.finish(1, "b")
+    assert tracker.take() == (None, [])
+    assert (tracker.pending, tracker.running) == (1, 0)
+    tracker.start(0)
+    tracker.finish(0, "a")
+    assert tracker.take() == (2, ["a", "b"])
+
+
+def test_results_that_may_go_ahead_do_not_wait_for_the_prefix() -> None:
+    """What the ledger can tell when it is read again is taken at once; its offset is not."""
+    tracker = begun(0, 1, 2)
+    tracker.finish(1, "b", ahead=True)
+    tracker.finish(2, "c")
+    assert tracker.take() == (None, ["b"])
+    assert tracker.position == 0
+    tracker.finish(0, "a", ahead=True)
+    assert tracker.take() == (3, ["a", "c"])
+    assert tracker.position is None
+
+
 def test_an_offset_that_was_never_seen_counts_as_done() -> None:
     """The gap rule: transaction markers and compacted records do not hold a prefix back."""
-    tracker: OffsetTracker[str] = OffsetTracker()
-    tracker.start(5)
-    tracker.start(9)
+    tracker = begun(5, 9)
     tracker.finish(5, "a")
     tracker.finish(9, "b")
     assert tracker.take() == (10, ["a", "b"])
@@ -32,45 +65,55 @@ def test_an_offset_that_was_never_seen_counts_as_done() -> None:
 
 def test_a_record_that_was_given_up_is_never_passed() -> None:
     """What was not sent stays in Kafka, with everything behind it."""
-    tracker: OffsetTracker[str] = OffsetTracker()
-    tracker.start(0)
-    tracker.start(1)
+    tracker = begun(0, 1)
     tracker.give_up(0)
     tracker.finish(1, "b")
     assert tracker.running == 0
-    assert tracker.take() is None
+    assert tracker.take() == (None, [])
 
 
 def test_offsets_only_go_forward() -> None:
-    """Starting an earlier offset is an error of the caller."""
-    tracker: OffsetTracker[str] = OffsetTracker()
-    tracker.start(3)
+    """Adding an earlier offset is an error of the caller."""
+    tracker = begun(3)
     with pytest.raises(ValueError, match="3"):
+        tracker.add(3)
+
+
+def test_a_record_begins_once() -> None:
+    """Neither a running record nor one that was never read can begin."""
+    tracker = begun(3)
+    with pytest.raises(KeyError):
         tracker.start(3)
+    with pytest.raises(KeyError):
+        tracker.start(4)
 
 
 @given(
     st.lists(st.integers(0, 200), unique=True, min_size=1, max_size=40).map(sorted),
     st.randoms(use_true_random=False),
+    st.sets(st.integers(0, 200)),
 )
-def test_every_result_is_taken_once_and_never_before_its_predecessors(
-    offsets: list[int], random: "object"
+def test_every_result_is_taken_once_and_no_offset_before_its_predecessors(
+    offsets: list[int], random: randoms.Random, ahead: set[int]
 ) -> None:
-    """In whatever order records finish, results come out in order, each exactly once."""
+    """In whatever order records begin and finish, each result comes out exactly once."""
     tracker: OffsetTracker[int] = OffsetTracker()
     for offset in offsets:
-        tracker.start(offset)
+        tracker.add(offset)
     order = offsets.copy()
-    random.shuffle(order)  # type: ignore[attr-defined]  # hypothesis' random.Random
+    random.shuffle(order)
     finished: set[int] = set()
     taken: list[int] = []
     for offset in order:
-        tracker.finish(offset, offset)
+        tracker.start(offset)
+        tracker.finish(offset, offset, ahead=offset in ahead)
         finished.add(offset)
-        if (ready := tracker.take()) is not None:
-            next_offset, results = ready
-            taken += results
-            assert next_offset == taken[-1] + 1
+        next_offset, results = tracker.take()
+        taken += results
+        if offset in ahead:
+            assert offset in results
+        if next_offset is not None:
             assert all(o in finished for o in offsets if o < next_offset)
-    assert taken == offsets
+    assert sorted(taken) == offsets
     assert tracker.pending == tracker.running == 0
+    assert tracker.idle
