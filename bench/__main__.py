@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import ingest, latency, machine, worker
+from bench import ingest, latency, ledger, machine, worker
 from bench.pipeline import BenchFailed, Site
 from bench.postfix import find_programs
 from bench.table import Row, Section, as_markdown, as_text
@@ -38,6 +38,7 @@ _TITLES: Final = {
     "ingest": "Accepting: the API beside a route without work",
     "worker": "Sending: workers beside smtp-source, both into smtp-sink",
     "latency": "Latency: one API process, one worker process",
+    "ledger": "Restoring: the ledger of one lane",
 }
 #: A connection that breaks is one of them: the process at its other end has failed.
 _FAULTS: Final = (
@@ -83,6 +84,7 @@ def measures(
     """Return what is to be run by its name; raises PostfixMissing before anything is started."""
     mails = worker.QUICK_MAILS if options.quick else worker.MAILS
     seconds = latency.QUICK_SECONDS if options.quick else latency.SECONDS
+    entries = ledger.QUICK_ENTRIES if options.quick else ledger.ENTRIES
     chosen: dict[str, Callable[[Site], list[Row]]] = {}
     if "ingest" in options.parts:
         chosen["ingest"] = _ingest
@@ -91,6 +93,8 @@ def measures(
         chosen["worker"] = lambda site: worker.run(site, programs, mails)
     if "latency" in options.parts:
         chosen["latency"] = lambda site: latency.run(site, seconds)
+    if "ledger" in options.parts:
+        chosen["ledger"] = lambda site: ledger.run(site, entries)
     return chosen
 
 
