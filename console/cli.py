@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from console import mail_commands
 from console.failures import CommandFailed, ExitCode, explained
 from console.topics import apply_topics, plan_topics
 from runtime.clock import SystemClock
@@ -194,6 +195,9 @@ def up(context: typer.Context) -> None:
 def demo(context: typer.Context) -> None:
     """Post 200 signups to the whole pipeline and show what becomes of them, in under a minute."""
     raise typer.Exit(_stack("demo", context.args))
+
+
+mail_commands.register(app)
 
 
 def _settings() -> Settings:

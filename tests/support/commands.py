@@ -16,16 +16,18 @@ class NoCommand(LookupError):
     """The words name no command."""
 
 
-def find_command(words: Sequence[str]) -> tuple[TyperCommand, list[str]]:
+def find_command(words: Sequence[str]) -> tuple[TyperCommand | TyperGroup, list[str]]:
     """Return the command that the words begin with, and the words after its name.
 
     Raises:
-        NoCommand: there is none, or only a group of commands.
+        NoCommand: there is none, or only a group of commands that does nothing by itself.
     """
     command: object = typer.main.get_command(cli.app)
     rest = list(words)
     while isinstance(command, TyperGroup):
         if not rest or rest[0] not in command.commands:
+            if command.invoke_without_command and (not rest or rest[0].startswith("-")):
+                return command, rest
             raise NoCommand(f"mailcascade {' '.join(words)}")
         command = command.commands[rest.pop(0)]
     if words[0] in _OF_THE_STACK:

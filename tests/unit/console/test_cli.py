@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+MAIL_ID = "udrujn2kmfatpkne6fkh5ghactsfnq6j"
 #: Nobody listens on port 1 of this host.
 _NO_KAFKA = {"MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
@@ -38,12 +39,24 @@ def test_help_lists_every_command() -> None:
     done = _run("--help")
 
     assert done.returncode == 0
-    for word in ("ingest", "worker", "topics", "settings", "up", "demo", "Exit codes"):
+    words = ("ingest", "worker", "topics", "settings", "up", "demo", "Exit codes")
+    for word in (*words, "status", "cancel", "suppress", "unsuppress", "suppressions", "held"):
         assert word in done.stdout
 
 
 @pytest.mark.parametrize(
-    "arguments", [("ingest",), ("worker",), ("topics", "plan"), ("topics", "apply"), ("settings",)]
+    "arguments",
+    [
+        ("ingest",),
+        ("worker",),
+        ("topics", "plan"),
+        ("topics", "apply"),
+        ("settings",),
+        ("status",),
+        ("cancel", MAIL_ID),
+        ("held", "list"),
+        ("suppressions",),
+    ],
 )
 def test_wrong_settings_are_all_named_and_the_exit_code_is_2(arguments: tuple[str, ...]) -> None:
     """Whichever command meets them, every problem is on stderr."""
@@ -55,7 +68,17 @@ def test_wrong_settings_are_all_named_and_the_exit_code_is_2(arguments: tuple[st
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("topics", "plan"), ("topics", "apply"), ("worker",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("topics", "plan"),
+        ("topics", "apply"),
+        ("worker",),
+        ("cancel", MAIL_ID),
+        ("suppressions", "relocate"),
+        ("held", "release", MAIL_ID),
+    ],
+)
 def test_an_unreachable_kafka_is_an_error_with_its_address(arguments: tuple[str, ...]) -> None:
     """Exit code 1, the address, a hint, no traceback, and never another Kafka instead."""
     done = _run(*arguments, environ=_NO_KAFKA | {"MAILCASCADE_STATE_DIR": "/nowhere"})
@@ -100,10 +123,40 @@ def test_settings_explain_what_is_allowed() -> None:
     assert "Allowed: consumer (brokers from 4.0) or classic." in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [("frobnicate",), ("worker", "--processes", "0")])
-def test_wrong_arguments_have_exit_code_2(arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("frobnicate",), "frobnicate"),
+        (("worker", "--processes", "0"), "--processes"),
+        (("status", "nonsense"), "nonsense: a mail id has 32 characters"),
+        (("status", MAIL_ID, "--state", "dead"), "not both"),
+        (("status", "--state", "lost"), "--state must be one or more of queued"),
+        (("status", "--since", "yesterday"), "how long ago"),
+        (("status", "--recipient", "ada"), "@-sign"),
+        (("cancel", "nonsense"), "nonsense"),
+        (("suppress",), "--file"),
+        (("suppress", "ada@example.com", "--file", "x"), "--file"),
+        (("suppress", "--file", "/no/such/file"), "/no/such/file"),
+        (("unsuppress", "ada"), "@-sign"),
+        (("held", "discard", "nonsense"), "nonsense"),
+    ],
+)
+def test_wrong_arguments_have_exit_code_2(arguments: tuple[str, ...], named: str) -> None:
     """As with settings, the message names what was wrong."""
     done = _run(*arguments)
 
     assert done.returncode == 2
-    assert arguments[-1] in done.stderr or "--processes" in done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("status", MAIL_ID, "--json")])
+def test_a_status_view_that_is_not_there_is_an_error(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """With the command that makes it."""
+    done = _run(*arguments, environ={"MAILCASCADE_STATE_DIR": str(tmp_path)})
+
+    assert done.returncode == 1
+    assert "mailcascade projector" in done.stderr
+    assert "Traceback" not in done.stderr

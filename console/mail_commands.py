@@ -1,0 +1,221 @@
+"""The commands about mails and recipients: parses their arguments and hands over to the parts.
+
+The parts are loaded by the command that needs them, so that a worker does not carry them.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from console.failures import CommandFailed, ExitCode, explained
+from console.operator import Order, named_mails, named_recipient, operator_of
+from retry_topics.topology import Topology, topology_of
+from runtime.clock import SystemClock
+from runtime.kafka.errors import KafkaFault
+from runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from console.cluster import KafkaCluster
+    from console.demands import Demands
+    from consumers.status.reader import StatusReader
+
+_MOST_LISTED: Final = 10_000
+
+held_app = typer.Typer(help="Mails that wait for a person's decision.", no_args_is_help=True)
+suppressions_app = typer.Typer(help="Recipients that get no more mail.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids as the API gave them out.")]
+Reason = Annotated[str, typer.Option(help="Why, for whoever asks later.")]
+Limit = Annotated[int, typer.Option(min=1, max=_MOST_LISTED, help="The most mails to show.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(status)
+    app.command()(cancel)
+    app.command()(suppress)
+    app.command()(unsuppress)
+    app.add_typer(suppressions_app, name="suppressions")
+    app.add_typer(held_app, name="held")
+
+
+def status(  # noqa: PLR0913 - a parameter for each option
+    mail: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A mail's id; without one, a list.")
+    ] = None,
+    recipient: Annotated[str | None, typer.Option(help="Only mails to this address.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option(help="Only mails in these states, such as retry,dead.")
+    ] = None,
+    template: Annotated[str | None, typer.Option(help="Only mails of this template.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Accepted since: RFC 3339, or how long ago, such as 2h.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Accepted before: the same.")] = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """Tell where a mail is and what became of it, or list mails, newest first."""
+    from console.mails import Desk, instant_of, states_of  # noqa: PLC0415
+    from consumers.status.reader import StatusQuery  # noqa: PLC0415
+
+    settings = load_settings(os.environ)
+    now = SystemClock().now_ms()
+    filters = (recipient, state, template, since, until)
+    if mail is not None and any(given is not None for given in filters):
+        raise CommandFailed("give an id, or what to list, not both", ExitCode.WRONG_SETTING)
+    with _view(settings) as view:
+        desk = Desk(view, len(settings.tiers), now)
+        if mail is not None:
+            (named,) = named_mails([mail])
+            desk.show_mail(named, as_json, print)
+            return
+        query = StatusQuery(
+            states=states_of(state or []),
+            template=template,
+            recipient=None if recipient is None else named_recipient(recipient),
+            since=None if since is None else instant_of(since, now),
+            until=None if until is None else instant_of(until, now),
+            limit=limit,
+        )
+        desk.show_mails(query, as_json, print)
+
+
+def cancel(mails: Ids, reason: Reason = "") -> None:
+    """Ask that mails which were accepted are not sent."""
+    from console import mails as desk  # noqa: PLC0415
+
+    named = named_mails(mails)
+    with _at_work(reason) as work:
+        desk.cancel(work.demands(), named, print)
+
+
+def suppress(
+    address: Annotated[str | None, typer.Argument(help="The recipient's address.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A file with one address a line, or what `suppressions --json` printed."),
+    ] = None,
+    reason: Reason = "",
+) -> None:
+    """Ask that a recipient, or every one in a file, gets no more mail."""
+    from console import suppressions as parts  # noqa: PLC0415
+
+    if (address is None) == (file is None):
+        raise CommandFailed("give an address, or --file", ExitCode.WRONG_SETTING)
+    with _at_work(reason) as work:
+        if file is not None:
+            parts.suppress_file(work.demands(), work.cluster, work.topology, file, print)
+        elif address is not None:
+            parts.suppress(work.demands(), address, print)
+
+
+def unsuppress(
+    address: Annotated[str, typer.Argument(help="The recipient's address.")], reason: Reason = ""
+) -> None:
+    """Ask that a recipient gets mail again."""
+    from console import suppressions as parts  # noqa: PLC0415
+
+    with _at_work(reason) as work:
+        parts.unsuppress(work.demands(), address, print)
+
+
+@suppressions_app.callback(invoke_without_command=True)
+def suppressions(context: typer.Context, as_json: Json = False) -> None:
+    """Show the recipients that get no more mail, masked."""
+    if context.invoked_subcommand is not None:
+        return
+    from console import suppressions as parts  # noqa: PLC0415
+
+    with _at_work() as work:
+        parts.show_suppressions(work.cluster, work.topology, as_json, print)
+
+
+@suppressions_app.command("relocate")
+def suppressions_relocate() -> None:
+    """Move suppressions to the lanes of today's number of partitions, while no worker runs."""
+    from console import suppressions as parts  # noqa: PLC0415
+
+    with _at_work() as work:
+        parts.relocate(work.cluster, work.topology, print)
+
+
+@held_app.command("list")
+def held_list(limit: Limit = 100, as_json: Json = False) -> None:
+    """Show the mails that wait for a person."""
+    from console.held import held_json, held_lines, list_held  # noqa: PLC0415
+
+    with _at_work() as work, _view(work.settings) as view:
+        mails, remark = list_held(view, work.cluster, work.topology, limit, work.order.at)
+    if as_json:
+        print(held_json(mails))
+    else:
+        print("\n".join(held_lines(mails)))
+    if remark:
+        print(remark, file=sys.stderr)
+
+
+@held_app.command("release")
+def held_release(mails: Ids, reason: Reason = "") -> None:
+    """Send held mails after all; a copy may have been delivered before."""
+    from console.held import release  # noqa: PLC0415
+
+    named = named_mails(mails)
+    with _at_work(reason) as work:
+        release(work.cluster, work.topology, named, work.order, print)
+
+
+@held_app.command("discard")
+def held_discard(mails: Ids, reason: Reason = "") -> None:
+    """Let held mails be over for good, unsent."""
+    from console.held import discard  # noqa: PLC0415
+
+    named = named_mails(mails)
+    with _at_work(reason) as work:
+        discard(work.cluster, work.topology, named, work.order, print)
+
+
+class _Work:
+    """What a command that talks to Kafka works with."""
+
+    def __init__(self, settings: Settings, cluster: "KafkaCluster", order: Order) -> None:
+        self.settings = settings
+        self.topology: Topology = topology_of(settings)
+        self.cluster = cluster
+        self.order = order
+
+    def demands(self) -> "Demands":
+        """Return the control topic, for this order."""
+        from console.demands import Demands  # noqa: PLC0415
+
+        return Demands(self.cluster, self.topology.control, self.order)
+
+
+@contextmanager
+def _at_work(reason: str = "") -> Iterator[_Work]:
+    from console.cluster import KafkaCluster  # noqa: PLC0415
+
+    settings = load_settings(os.environ)
+    clock = SystemClock()
+    order = Order(operator_of(os.environ), clock.now_ms(), reason)
+    with explained(KafkaFault), KafkaCluster(settings, clock) as cluster:
+        yield _Work(settings, cluster, order)
+
+
+@contextmanager
+def _view(settings: Settings) -> Iterator["StatusReader"]:
+    from consumers.status.reader import StatusReader, StatusUnavailable, view_url  # noqa: PLC0415
+
+    key = settings.status_key
+    reader = StatusReader(view_url(settings), None if key is None else key.get_secret_value())
+    try:
+        with explained(StatusUnavailable):
+            yield reader
+    finally:
+        reader.close()
