@@ -19,8 +19,14 @@ from confluent_kafka import Consumer, TopicPartition
 from console.stack.kafka import KafkaBroker
 from ingest.keys import hash_key
 from retry_topics.topology import Topology
+from runtime.clock import SystemClock
+from runtime.kafka.admin import TopicAdmin
+from runtime.kafka.partitioner import partition_of
+from runtime.kafka.reader import TopicReader
 from schemas.codec import EventCodec
+from schemas.control import ControlAction, read_command
 from schemas.events import SignupEvent
+from schemas.identity import lane_key
 from tests.support.broker import BrokerAddress, create_topics
 from tests.support.wait import wait_until
 
@@ -186,6 +192,31 @@ def test_a_broker_that_goes_away_means_503_and_comes_back_as_202(
             wait_until(lambda: ready(service.url), 30, "it is ready again")
             assert client.post("/v1/emails", json=PLAIN).status_code == 202
         assert service.stop() == 0
+
+
+def test_without_a_status_view_mails_are_accepted_and_stopped(
+    broker: BrokerAddress, topics: Callable[..., Topology], tmp_path: Path
+) -> None:
+    """Only what became of them cannot be told: 503, and Retry-After. SIGTERM ends it with 0."""
+    topology = topics()
+    with serving(tmp_path, broker.bootstrap, TOPIC_PREFIX=topology.prefix) as service:
+        with httpx2.Client(base_url=service.url) as client:
+            path = client.post("/v1/emails", json=PLAIN).json()["status_url"]
+            told = [client.get(path), client.get("/v1/emails")]
+            stopped = client.delete(path)
+        assert service.stop() == 0
+
+    assert [answer.status_code for answer in told] == [503, 503]
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in told)
+    assert (stopped.status_code, stopped.json()["state"]) == (202, None)
+    (event,) = events(broker.bootstrap, topology, 1)
+    properties = {"bootstrap.servers": broker.bootstrap}
+    spans = TopicAdmin(dict(properties)).spans([topology.control])
+    (record,) = TopicReader(properties, SystemClock()).read(spans)
+    command = read_command(record.value)
+    assert (command.action, command.event_id) == (ControlAction.CANCEL, str(event.event_id))
+    assert command.tenant == event.tenant
+    assert record.partition == partition_of(lane_key("ada@example.com"), topology.partitions)
 
 
 @pytest.mark.parametrize(
