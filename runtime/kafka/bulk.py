@@ -83,8 +83,13 @@ class BulkReader:
     def close(self) -> None:
         """Close the connection; reading again opens it again."""
         consumer, self._consumer = self._consumer, None
-        if consumer is not None:
+        if consumer is None:
+            return
+        try:
             consumer.close()
+        except KafkaException:
+            # There is no group to leave and nothing to commit.
+            return
 
     def _drain(
         self, consumer: Consumer, partition: Partition, span: Span, stopped: Callable[[], bool]

@@ -1,6 +1,6 @@
 """Bringing one lane's store up to what its partitions held when the lane was assigned."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,7 +14,7 @@ from consumers.mailer.ledger.store import (
 )
 from retry_topics.topology import Topology
 from runtime.clock import Clock
-from runtime.kafka.bulk import Batch, BulkReader
+from runtime.kafka.bulk import Batch
 from runtime.kafka.records import Partition
 from runtime.kafka.topics import Span
 from runtime.logs import get_logger
@@ -41,16 +41,27 @@ class Cluster(Protocol):
     def partition_spans(self, partitions: Sequence[Partition]) -> dict[Partition, Span]: ...
 
 
+class Reader(Protocol):
+    """Reads one partition after another; `runtime.kafka.bulk.BulkReader` does."""
+
+    def read(
+        self, partition: Partition, span: Span, stopped: Callable[[], bool]
+    ) -> Iterator[Batch]: ...
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RestorerParts:
     """What every restore of a worker works with."""
 
     topology: Topology
     cluster: Cluster
-    reader: BulkReader
+    reader: Reader
     place: StorePlace
     boot_id: str
     clock: Clock
+    #: Between attempts; doubled each time, within bounds.
+    pause_seconds: float = 0.25
 
 
 class CatchUp:

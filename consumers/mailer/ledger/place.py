@@ -1,5 +1,6 @@
 """A lane's directory: who may use it, what is in it, and how it is emptied."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -15,6 +16,7 @@ DATA: Final = "data.mdb"
 _LOCK: Final = "owner.lock"
 _PAUSE_SECONDS: Final = 0.02
 _CHUNK: Final = 1 << 20
+_CANNOT_RESERVE: Final = (errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class LaneDirectory:
@@ -59,11 +61,14 @@ class LaneDirectory:
         """Give the store's file so much of the disk.
 
         Writing through the map into a hole of the file would end the process where the disk is
-        full; this raises OSError instead.
+        full; this raises OSError instead. A file system that cannot reserve is left alone.
         """
         handle = os.open(self.data, os.O_RDWR | os.O_CLOEXEC)
         try:
             os.posix_fallocate(handle, 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
         finally:
             os.close(handle)
 

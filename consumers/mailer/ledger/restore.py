@@ -23,8 +23,7 @@ __all__ = ["RestoreFailed", "Restorer", "RestorerParts", "Ticket"]
 
 _log = get_logger("restore")
 
-#: Pauses between attempts, in seconds: the first, doubled up to the longest.
-_FIRST_PAUSE: Final = 0.25
+#: The longest pause between attempts, in seconds.
 _LONGEST_PAUSE: Final = 5.0
 #: How often a disk that fails is tried before the restore is given up.
 _DISK_ATTEMPTS: Final = 3
@@ -155,7 +154,7 @@ class Restorer:
     def _restored(self, ticket: Ticket, catch_up: CatchUp) -> LaneStore | RestoreFailed | None:
         """Attempt it until it is done or given up; tell what is in the way."""
         told: dict[type[Exception], Deadline] = {}
-        pause, disk_faults = _FIRST_PAUSE, 0
+        pause, disk_faults = self._with.pause_seconds, 0
         while not ticket.stopped():
             try:
                 return catch_up.attempt()

@@ -147,7 +147,7 @@ class LaneStore:
                 self._seal()
             except (OSError, StoreBroken):
                 # Without its mark it is made again, which is all that there is to lose.
-                remove_mark(self._directory.path)
+                self._unmark()
             finally:
                 self._directory.release()
 
@@ -158,8 +158,10 @@ class LaneStore:
         self.close()
 
     def _seal(self) -> None:
-        length = self._tables.used()
-        self._tables.close()
+        try:
+            length = self._tables.used()
+        finally:
+            self._tables.close()
         if self._failed:
             raise StoreBroken("the store has failed")
         self._directory.sync()
@@ -168,6 +170,13 @@ class LaneStore:
             raise StoreBroken("the store's file is shorter than what is in it")
         mark = replace(self._mark, stage=Stage.SEALED, length=length, checksum=checksum)
         write_mark(self._directory.path, mark)
+
+    def _unmark(self) -> None:
+        try:
+            remove_mark(self._directory.path)
+        except OSError:
+            # Then the mark says `open`, and who opens the store reads all of it before using it.
+            return
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

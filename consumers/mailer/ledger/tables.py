@@ -22,7 +22,7 @@ T = TypeVar("T")
 Database: TypeAlias = lmdb._Database
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 
-_FIRST_MAP: Final = 8 << 20
+_FIRST_MAP: Final = 1 << 20
 _DAY: Final = b"day-"
 _OFFSETS: Final = b"offsets"
 _SUPPRESSIONS: Final = b"suppressions"
@@ -166,7 +166,8 @@ class Tables:
 
     def used(self) -> int:
         """Return how many bytes of the file are in use."""
-        return self._used(self._environment)
+        with _translated():
+            return self._used(self._environment)
 
     def close(self) -> None:
         """End the environment; what was stored is in the system's hands, not yet on the disk."""

@@ -1,5 +1,6 @@
 """A lane's store: what it knows, what it forgets, and when it is made again."""
 
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -152,10 +153,12 @@ def test_look_ups_go_on_while_another_thread_applies_and_drops(store: LaneStore)
     over = threading.Event()
 
     def write() -> None:
-        for day in range(TODAY, TODAY + 40):
-            entries = [(_id(day * 10_000 + n), _standing()) for n in range(5_000)]
-            store.apply(Changes(entries, [], {}, day))
-        over.set()
+        try:
+            for day in range(TODAY, TODAY + 40):
+                entries = [(_id(day * 10_000 + n), _standing()) for n in range(5_000)]
+                store.apply(Changes(entries, [], {}, day))
+        finally:
+            over.set()
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -165,6 +168,7 @@ def test_look_ups_go_on_while_another_thread_applies_and_drops(store: LaneStore)
     thread.join()
 
     assert seen == {None, _standing()}
+    assert store.get(_id((TODAY + 39) * 10_000)) == _standing()
 
 
 def test_a_sealed_store_is_usable_after_the_machine_was_restarted(place: StorePlace) -> None:
@@ -318,3 +322,24 @@ def test_suppressions_are_forgotten_with_their_offset(store: LaneStore) -> None:
     assert store.offsets == {LEDGER: 5, SUPPRESSIONS: 3}
     assert store.suppression(_id(8))
     assert store.get(_id(1)) == _standing()
+
+
+def test_a_disk_that_is_full_is_a_fault_and_not_the_end_of_the_process(place: StorePlace) -> None:
+    """The store says so from then on; once there is room it is made again."""
+    store, _ = open_store(place, IDENTITY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, hard))
+    entries = [(_id(number), _standing()) for number in range(100_000)]
+    try:
+        with pytest.raises(StoreBroken, match="File too large"):
+            store.apply(Changes(entries, [], {LEDGER: 1}, TODAY))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(StoreBroken):
+        store.apply(_entries())
+    store.close()
+    store, why = open_store(place, IDENTITY)
+
+    assert why
+    assert store.offsets == {}
+    store.close()
