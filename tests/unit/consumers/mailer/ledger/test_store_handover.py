@@ -22,6 +22,7 @@ from consumers.mailer.ledger.store import (
     open_store,
 )
 from tests.support.store_holder import ENTRIES, LEDGER, STANDING, entry_id, held_store
+from tests.support.wait import wait_until
 
 IDENTITY = StoreIdentity("cluster", "ledger-id", "suppressions-id", "mails", 8, 3, "this boot")
 
@@ -69,6 +70,26 @@ def test_what_a_killed_process_stored_is_there(tmp_path: Path) -> None:
 
     assert why == ""
     assert _is_whole(store)
+    store.close()
+
+
+@pytest.mark.parametrize("written", [2 << 20, 5 << 20, 9 << 20])
+def test_a_process_that_is_killed_while_it_writes_leaves_whole_transactions(
+    tmp_path: Path, written: int
+) -> None:
+    """Every entry before the stored offset is there and none behind it, wherever it was killed."""
+    data = StorePlace(tmp_path).directory(IDENTITY) / "data.mdb"
+    with held_store(tmp_path, IDENTITY, then="write") as holder:
+        wait_until(lambda: data.stat().st_size > written)
+        holder.kill()
+        holder.wait()
+    store, why = open_store(StorePlace(tmp_path), IDENTITY)
+    offset = store.offsets[LEDGER]
+
+    assert why == ""
+    assert offset >= ENTRIES
+    assert all(store.get(entry_id(number)) == STANDING for number in range(offset))
+    assert all(store.get(entry_id(number)) is None for number in range(offset, offset + 1_000))
     store.close()
 
 
