@@ -1,6 +1,7 @@
 """Held mails as Kafka has them: a record on the dead-letter topic, and the ledger's last word.
 
-Whether a mail is still held is the ledger's to say; a mail that it does not know any more is.
+Whether a mail is still held is the ledger's to say. It forgets a mail after days, long before the
+dead-letter topic does.
 """
 
 from collections.abc import Collection, Iterable
@@ -34,9 +35,9 @@ class HeldRecord:
     standing: Standing | None = None
 
     @property
-    def state(self) -> MailState:
-        """What the mail is."""
-        return MailState.HELD if self.standing is None else self.standing.state
+    def state(self) -> MailState | None:
+        """What the mail is by the ledger; None where the ledger has forgotten it."""
+        return None if self.standing is None else self.standing.state
 
     @property
     def next_generation(self) -> int:

@@ -22,6 +22,7 @@ from runtime.settings import Settings, load_settings
 if TYPE_CHECKING:
     from console.cluster import KafkaCluster
     from console.demands import Demands
+    from console.held import HeldDesk
     from consumers.status.reader import StatusReader
 
 _MOST_LISTED: Final = 10_000
@@ -149,10 +150,10 @@ def suppressions_relocate() -> None:
 @held_app.command("list")
 def held_list(limit: Limit = 100, as_json: Json = False) -> None:
     """Show the mails that wait for a person."""
-    from console.held import held_json, held_lines, list_held  # noqa: PLC0415
+    from console.held import held_json, held_lines  # noqa: PLC0415
 
-    with _at_work() as work, _view(work.settings) as view:
-        mails, remark = list_held(view, work.cluster, work.topology, limit, work.order.at)
+    with _held_desk("") as desk:
+        mails, remark = desk.list(limit)
     if as_json:
         print(held_json(mails))
     else:
@@ -162,23 +163,25 @@ def held_list(limit: Limit = 100, as_json: Json = False) -> None:
 
 
 @held_app.command("release")
-def held_release(mails: Ids, reason: Reason = "") -> None:
+def held_release(
+    mails: Ids,
+    reason: Reason = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also mails of which nothing tells if they are held.")
+    ] = False,
+) -> None:
     """Send held mails after all; a copy may have been delivered before."""
-    from console.held import release  # noqa: PLC0415
-
     named = named_mails(mails)
-    with _at_work(reason) as work:
-        release(work.cluster, work.topology, named, work.order, print)
+    with _held_desk(reason) as desk:
+        desk.release(named, force, print)
 
 
 @held_app.command("discard")
 def held_discard(mails: Ids, reason: Reason = "") -> None:
     """Let held mails be over for good, unsent."""
-    from console.held import discard  # noqa: PLC0415
-
     named = named_mails(mails)
-    with _at_work(reason) as work:
-        discard(work.cluster, work.topology, named, work.order, print)
+    with _held_desk(reason) as desk:
+        desk.discard(named, print)
 
 
 class _Work:
@@ -206,6 +209,14 @@ def _at_work(reason: str = "") -> Iterator[_Work]:
     order = Order(operator_of(os.environ), clock.now_ms(), reason)
     with explained(KafkaFault), KafkaCluster(settings, clock) as cluster:
         yield _Work(settings, cluster, order)
+
+
+@contextmanager
+def _held_desk(reason: str) -> Iterator["HeldDesk"]:
+    from console.held import HeldDesk  # noqa: PLC0415
+
+    with _at_work(reason) as work, _view(work.settings) as view:
+        yield HeldDesk(view, work.cluster, work.topology, work.order)
 
 
 @contextmanager

@@ -98,7 +98,10 @@ class StatusRoutes:
         if mail is not None and mail.state in SETTLED:
             return self._answer(over(mail, self._retries), 202)
         state = MailState.QUEUED if mail is None else mail.state
-        return self._answer(cancelling(named.text, state, await self._demand(named, tenant)), 202)
+        at = await self._demand(named, tenant)
+        if mail is not None and mail.cancel_requested_at is not None:
+            at = mail.cancel_requested_at
+        return self._answer(cancelling(named.text, state, at), 202)
 
     async def _demand(self, named: _Named, tenant: str) -> int:
         at = self._clock.now_ms()

@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 
 from console.failures import CommandFailed
-from console.held import HeldMail, discard, held_json, held_lines, list_held, release
+from console.held import HeldDesk, HeldMail, held_json, held_lines
 from console.held_records import find_held
 from console.operator import NamedMail, Order
+from consumers.status.reader import Cursor
 from retry_topics.headers import Death, Journey, Origin, read_journey, write_journey
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.errors import KafkaUnreachable
@@ -86,13 +87,23 @@ def cluster() -> MemoryCluster:
     return MemoryCluster()
 
 
-def test_a_released_mail_is_on_the_main_topic_again(cluster) -> None:
+@pytest.fixture
+def view() -> MemoryStatuses:
+    return MemoryStatuses()
+
+
+@pytest.fixture
+def desk(view: MemoryStatuses, cluster: MemoryCluster) -> HeldDesk:
+    return HeldDesk(view, cluster, TOPOLOGY, ORDER)
+
+
+def test_a_released_mail_is_on_the_main_topic_again(cluster, desk) -> None:
     """As a new generation, with nothing used up; its key chooses the lane."""
     park(cluster, 1)
     say(cluster, 1, MailState.HELD)
     said: list[str] = []
 
-    release(cluster, TOPOLOGY, [named(1)], ORDER, said.append)
+    desk.release([named(1)], False, said.append)
 
     (record,) = cluster.written
     assert (record.topic, record.key, record.partition) == ("mails", named(1).lane_key, None)
@@ -105,42 +116,73 @@ def test_a_released_mail_is_on_the_main_topic_again(cluster) -> None:
     ("on_topic", "in_ledger", "released"), [(0, 0, 1), (2, 2, 3), (0, 4, 5), (3, 1, 4)]
 )
 def test_a_release_is_of_a_higher_generation_than_any_before(
-    cluster, on_topic: int, in_ledger: int, released: int
+    cluster, desk, on_topic: int, in_ledger: int, released: int
 ) -> None:
     """Also where the ledger knows more of it than the dead-letter topic, or less."""
     park(cluster, 1, generation=on_topic)
     say(cluster, 1, MailState.HELD, generation=in_ledger)
 
-    release(cluster, TOPOLOGY, [named(1)], ORDER, print)
+    desk.release([named(1)], False, print)
 
     assert read_journey(cluster.written[0].headers).generation == released
 
 
-def test_a_mail_that_was_held_twice_is_released_from_its_newest_record(cluster) -> None:
+def test_a_mail_that_was_held_twice_is_released_from_its_newest_record(cluster, desk) -> None:
     """Wherever the older one is."""
     park(cluster, 1, generation=1)
     park(cluster, 1, generation=0)
     say(cluster, 1, MailState.HELD, generation=1)
 
-    release(cluster, TOPOLOGY, [named(1)], ORDER, print)
+    desk.release([named(1)], False, print)
 
     assert read_journey(cluster.written[0].headers).generation == 2
 
 
-def test_a_mail_that_the_ledger_has_forgotten_can_be_released(cluster) -> None:
-    """The dead-letter topic keeps it longer."""
+@pytest.mark.parametrize("seen", [MailState.HELD, None])
+def test_a_mail_that_the_ledger_has_forgotten_is_released_if_it_is_held(
+    cluster, desk, view, seen: MailState | None
+) -> None:
+    """By the view, or because the operator insists."""
     park(cluster, 1)
+    if seen is not None:
+        view.mails.append(replace(quiet(seen), mail_id=named(1).text))
 
-    release(cluster, TOPOLOGY, [named(1)], ORDER, print)
+    desk.release([named(1)], seen is None, print)
 
     assert len(cluster.written) == 1
 
 
-def test_a_discarded_mail_is_asked_for_in_its_lane(cluster) -> None:
+@pytest.mark.parametrize(
+    ("seen", "down", "problem"),
+    [
+        (MailState.SENT, "", "is not held any more, it is sent"),
+        (None, "", "--force"),
+        (None, AWAY, "--force"),
+    ],
+)
+def test_a_mail_that_the_ledger_has_forgotten_is_not_sent_twice(
+    cluster, desk, view, seen: MailState | None, down: str, problem: str
+) -> None:
+    """The dead-letter topic keeps its record long after it was released."""
+    park(cluster, 1)
+    view.down = down
+    if seen is not None:
+        view.mails.append(replace(quiet(seen), mail_id=named(1).text))
+
+    with pytest.raises(CommandFailed, match=problem):
+        desk.release([named(1)], False, print)
+    with pytest.raises(CommandFailed, match="the workers have forgotten it"):
+        desk.discard([named(1)], print)
+
+    assert not cluster.written
+
+
+def test_a_discarded_mail_is_asked_for_in_its_lane(cluster, desk) -> None:
     """The worker that owns the lane decides; nothing goes to the main topic."""
     park(cluster, 1)
+    say(cluster, 1, MailState.HELD)
 
-    discard(cluster, TOPOLOGY, [named(1)], ORDER, print)
+    desk.discard([named(1)], print)
 
     (record,) = cluster.written
     assert (record.topic, record.key) == ("mails.control", named(1).lane_key)
@@ -153,18 +195,26 @@ def test_a_discarded_mail_is_asked_for_in_its_lane(cluster) -> None:
     )
 
 
-@pytest.mark.parametrize("act", [release, discard])
-def test_one_mail_that_is_not_held_stops_the_whole_command(cluster, act) -> None:
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda desk, mails: desk.release(mails, False, print),
+        lambda desk, mails: desk.release(mails, True, print),
+        lambda desk, mails: desk.discard(mails, print),
+    ],
+    ids=["release", "release by force", "discard"],
+)
+def test_one_mail_that_is_not_held_stops_the_whole_command(cluster, desk, act) -> None:
     """Each is named with what it is; nothing was done to the others."""
     for number in (1, 2):
         park(cluster, number)
+        say(cluster, number, MailState.HELD)
     park(cluster, 3, reason="exhausted")
-    say(cluster, 2, MailState.HELD)
     say(cluster, 2, MailState.SENT, generation=1)
     forged = named(1)._replace(text=mail_id(named(1).event_id, bytes(4)))
 
     with pytest.raises(CommandFailed) as caught:
-        act(cluster, TOPOLOGY, [named(1), named(2), named(3), named(4), forged], ORDER, print)
+        act(desk, [named(1), named(2), named(3), named(4), forged])
 
     assert str(caught.value).splitlines() == [
         f"{named(2).text}: is not held any more, it is sent",
@@ -190,12 +240,13 @@ def test_a_mail_is_found_in_the_lane_that_it_had_before_partitions_were_added(cl
     assert found[mail.event_id].next_generation == 3
 
 
-def test_a_mail_too_large_with_its_history_is_released_without(cluster) -> None:
+def test_a_mail_too_large_with_its_history_is_released_without(cluster, desk) -> None:
     """Otherwise nobody could ever send it."""
     park(cluster, 1)
+    say(cluster, 1, MailState.HELD)
     cluster.refusals = [WriteFailed(RecordTooLarge("too large"), 0)]
 
-    release(cluster, TOPOLOGY, [named(1)], ORDER, print)
+    desk.release([named(1)], False, print)
 
     assert len(cluster.written) == 1
 
@@ -207,23 +258,24 @@ def test_a_mail_too_large_with_its_history_is_released_without(cluster) -> None:
         [RecordTooLarge("too large"), RecordTooLarge("too large")],
     ],
 )
-def test_a_release_that_kafka_does_not_take_is_an_error(cluster, causes) -> None:
+def test_a_release_that_kafka_does_not_take_is_an_error(cluster, desk, causes) -> None:
     """Nothing is said to be released."""
     park(cluster, 1)
+    say(cluster, 1, MailState.HELD)
     cluster.refusals = [WriteFailed(cause, 0) for cause in causes]
     said: list[str] = []
 
     with pytest.raises(WriteFailed):
-        release(cluster, TOPOLOGY, [named(1)], ORDER, said.append)
+        desk.release([named(1)], False, said.append)
 
     assert not said
 
 
-def test_held_mails_are_listed_from_the_status_view(cluster) -> None:
+def test_held_mails_are_listed_from_the_status_view(desk, view) -> None:
     """Without reading a topic."""
-    view = MemoryStatuses(mails=[replace(quiet(MailState.HELD), text="no reply")])
+    view.mails = [replace(quiet(MailState.HELD), text="no reply")]
 
-    mails, remark = list_held(view, cluster, TOPOLOGY, 10, AT)
+    mails, remark = desk.list(10)
 
     assert mails == [
         HeldMail(MAIL.mail_id, MAIL.updated_at, "welcome", "a***@example.com", "no reply")
@@ -232,21 +284,32 @@ def test_held_mails_are_listed_from_the_status_view(cluster) -> None:
     assert view.asked[0].states == {MailState.HELD}
 
 
-def test_without_a_view_held_mails_are_listed_from_kafka(cluster) -> None:
-    """Those that the ledger still calls held or has forgotten; the latest first."""
-    for number in (1, 2, 3, 4):
+def test_a_list_that_is_cut_says_so(desk, view) -> None:
+    """With the option that shows more."""
+    view.mails, view.next = [quiet(MailState.HELD)], Cursor(AT, UUID(int=7))
+
+    assert desk.list(1)[1] == "there are more: raise --limit"
+
+
+def test_without_a_view_held_mails_are_listed_from_kafka(cluster, desk, view) -> None:
+    """Those that the ledger still calls held, the latest first; the others are counted."""
+    for number in (1, 2, 3, 4, 6):
         park(cluster, number)
+        say(cluster, number, MailState.HELD)
     park(cluster, 5, reason="refused")
-    say(cluster, 1, MailState.HELD)
+    park(cluster, 7)
     say(cluster, 2, MailState.DISCARDED)
-    view = MemoryStatuses(down=AWAY)
+    view.down = AWAY
 
-    mails, remark = list_held(view, cluster, TOPOLOGY, 2, AT)
+    mails, remark = desk.list(2)
 
-    assert [mail.id for mail in mails] == [named(4).text, named(3).text]
+    assert [mail.id for mail in mails] == [named(6).text, named(4).text]
     assert mails[0].recipient == "p***@example.com"
     assert mails[0].template == "welcome"
-    assert remark == f"read from mails.dlt, because {AWAY}; 1 more are not shown"
+    assert remark == (
+        f"read from mails.dlt, because {AWAY}; 1 more are too old to tell from Kafka if they are "
+        "still held; 2 more are not shown"
+    )
 
 
 def test_records_that_are_no_held_mails_are_left_alone(cluster) -> None:
@@ -260,13 +323,15 @@ def test_records_that_are_no_held_mails_are_left_alone(cluster) -> None:
     assert list(find_held(cluster, TOPOLOGY)) == [named(1).event_id]
 
 
-def test_a_held_mail_whose_event_cannot_be_read_is_listed(cluster) -> None:
+def test_a_held_mail_whose_event_cannot_be_read_is_listed(cluster, desk, view) -> None:
     """Its framing may need a registry."""
     headers = (("ce_id", str(named(1).event_id).encode()),)
     told = write_journey(headers, Journey(death=Death(AT, "held", "no reply")))
     cluster.add(OutRecord(TOPOLOGY.dlt, named(1).lane_key, b"\x00\x00\x00\x00\x01", told, 0))
+    say(cluster, 1, MailState.HELD)
+    view.down = AWAY
 
-    mails, _ = list_held(MemoryStatuses(down=AWAY), cluster, TOPOLOGY, 10, AT)
+    mails, _ = desk.list(10)
 
     assert mails == [HeldMail(named(1).text, AT, "", "", "no reply")]
 

@@ -303,6 +303,16 @@ async def test_a_mail_is_stopped_by_a_command_in_its_lane(client, statuses, publ
     ]
 
 
+async def test_asking_again_tells_when_it_was_asked_first(client, statuses, publisher):
+    """The demand is written again, for the first may have been lost on its way to the view."""
+    statuses.mails.append(replace(MAIL, cancel_requested_at=ACCEPTED_AT + 5_000))
+
+    body = (await client.delete(PATH)).json()
+
+    assert body["cancel"] == {"requested_at": "2027-01-15T08:00:05.000Z", "in_time": None}
+    assert len(publisher.records) == 1
+
+
 @pytest.mark.parametrize(("down", "state"), [("", "queued"), (AWAY, None)])
 async def test_a_mail_that_the_view_cannot_tell_is_stopped_too(
     client, statuses, publisher, down, state
