@@ -14,7 +14,7 @@ from runtime.kafka.records import Partition
 from runtime.kafka.topics import Span
 
 #: Messages of one batch at most.
-BATCH: Final = 4_000
+BATCH: Final = 2_000
 _POLL_SECONDS: Final = 0.05
 
 
@@ -48,7 +48,7 @@ class BulkReader:
             # The end of a partition is told with an empty answer, which takes this long.
             "fetch.wait.max.ms": 10,
             # What is fetched ahead is memory; small messages take several times their size.
-            "queued.min.messages": 4 * BATCH,
+            "queued.min.messages": 8 * BATCH,
             "queued.max.messages.kbytes": 8_192,
             # For so long the client looks away once it has fetched enough; a second by default.
             "fetch.queue.backoff.ms": 2,
