@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from console.stack.children import Child, ChildSpec
 from retry_topics.topology import Topology
@@ -20,6 +21,7 @@ from schemas.codec import EventCodec, encode
 from schemas.events import Recipient, SignupEvent
 from schemas.identity import lane_key
 from schemas.ledger import LedgerEntry, Standing, read_entry, standing_of
+from tests.support.wait import wait_until
 
 
 def signup(address: str, **fields: object) -> SignupEvent:
@@ -86,6 +88,20 @@ class Kafka:
         topics = self.topology.consumed
         partitions = [Partition(t, n) for t in topics for n in range(self.topology.partitions)]
         return self._group.committed(partitions)
+
+    def forget_offsets(self) -> None:
+        """Make the group begin from the beginning; it must have no member."""
+        admin = AdminClient(dict(self._properties))
+
+        def deleted() -> bool:
+            future = admin.delete_consumer_groups([self.topology.group])[self.topology.group]
+            try:
+                future.result(10)
+            except KafkaException as error:
+                return bool(error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
+            return True
+
+        wait_until(deleted, 30, "the group to be empty")
 
     def entries(self) -> list[tuple[UUID, LedgerEntry]]:
         """Return every committed entry of the ledger, each lane's in order."""
