@@ -13,6 +13,7 @@ import typer
 
 from console import mail_commands
 from console.failures import CommandFailed, ExitCode, explained
+from console.projector import keep_view
 from console.topics import apply_topics, plan_topics
 from runtime.clock import SystemClock
 from runtime.kafka.errors import KafkaFault
@@ -126,6 +127,16 @@ def worker(
         explained(BrokenCatalogue, code=_WRONG),
     ):
         run_worker(settings)
+
+
+@app.command()
+def projector(
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Empty the view first and make it anew from Kafka.")
+    ] = False,
+) -> None:
+    """Keep the status view: what became of each mail, in a database. SIGTERM stops it."""
+    keep_view(_long_running(), rebuild)
 
 
 @topics_app.command("plan")

@@ -28,12 +28,14 @@ from tests.support.broker import (
     ask_desk,
     create_topology,
 )
+from tests.support.postgres import PostgresServer, describe, kinds
 from tests.support.processes import children, command_line
 from tests.support.wait import wait_until
 
 DESK = pytest.StashKey[BrokerDesk]()
 DESK_SERVER = pytest.StashKey[DeskServer]()
 DESK_PATH = "broker_desk"
+POSTGRES = pytest.StashKey[PostgresServer]()
 
 TopicsFactory = Callable[..., Topology]
 
@@ -49,9 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[DESK] = BrokerDesk(os.environ)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say which broker the tests would use."""
-    return f"kafka: {config.stash[DESK].describe()}; started by the first test that needs it"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which broker and which databases the tests would use."""
+    return [
+        f"kafka: {config.stash[DESK].describe()}; started by the first test that needs it",
+        f"status view: {describe()}",
+    ]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -120,15 +125,31 @@ def catcher() -> Iterator[CatcherThread]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """The session's PostgreSQL; every test makes a database of its own."""
+    with PostgresServer() as server:
+        request.config.stash[POSTGRES] = server
+        yield server
+
+
+@pytest.fixture(params=kinds())
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once SQLite, once PostgreSQL where there is one."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'status.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
 @pytest.fixture(autouse=True)
 def _no_child_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every process that a test starts has ended when the test has."""
     before = children()
     yield
-    shared = _shared_broker_pids(request.config)
 
     def left() -> set[int]:
-        return children() - before - shared
+        return children() - before - _shared_pids(request.config)
 
     try:
         wait_until(lambda: not left(), timeout=5)
@@ -136,6 +157,7 @@ def _no_child_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail("left behind: " + "; ".join(f"{pid} {command_line(pid)}" for pid in left()))
 
 
-def _shared_broker_pids(config: pytest.Config) -> set[int]:
-    desk = config.stash.get(DESK, None)
-    return desk.pids() if desk is not None else set()
+def _shared_pids(config: pytest.Config) -> set[int]:
+    desk, postgres = config.stash.get(DESK, None), config.stash.get(POSTGRES, None)
+    broker = set() if desk is None else desk.pids()
+    return broker if postgres is None else broker | postgres.pids()

@@ -3,6 +3,7 @@
 ::
 
     DatabaseAway    it cannot be used at the moment; asking again may help
+    UnusableUrl     the URL names no database that could be opened
 """
 
 import sqlite3
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 #: How long a connection, a lock or a place in the pool is waited for, in seconds.
@@ -31,14 +32,17 @@ class DatabaseAway(Exception):
     """The database cannot be used at the moment. The message says why, without credentials."""
 
 
-def is_sqlite(url: str) -> bool:
-    """Tell whether a URL names a SQLite file."""
-    return make_url(url).get_backend_name() == "sqlite"
+class UnusableUrl(Exception):
+    """The URL names no database. The message does not have it, for it may hold a password."""
 
 
 def open_writer(url: str) -> Engine:
-    """Return the engine of the one process that writes; nothing is connected yet."""
-    parsed = make_url(url)
+    """Return the engine of the one process that writes; nothing is connected yet.
+
+    Raises:
+        UnusableUrl: there can be no such database.
+    """
+    parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
         return _postgresql(parsed, pool_size=1, statement_seconds=_WRITE_SECONDS)
     engine = create_engine(parsed, pool_size=1, max_overflow=0, connect_args=_sqlite_arguments())
@@ -59,8 +63,12 @@ def open_writer(url: str) -> Engine:
 
 
 def open_reader(url: str, monotonic: Callable[[], float]) -> Engine:
-    """Return an engine that only reads, for any number of threads; nothing is connected yet."""
-    parsed = make_url(url)
+    """Return an engine that only reads, for any number of threads; nothing is connected yet.
+
+    Raises:
+        UnusableUrl: there can be no such database.
+    """
+    parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
         return _postgresql(parsed, pool_size=_READERS, statement_seconds=_READ_SECONDS)
     path = Path(parsed.database or "")
@@ -99,6 +107,16 @@ def reason_of(error: SQLAlchemyError) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     text = str(cause).strip()
     return text.splitlines()[0] if text else type(cause).__name__
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise UnusableUrl(
+            "MAILCASCADE_DATABASE_URL is no URL of a database, such as "
+            "postgresql+psycopg://USER:PASSWORD@HOST:PORT/NAME"
+        ) from error
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

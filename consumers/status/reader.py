@@ -14,11 +14,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_, select, tuple_
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from consumers.status.database import open_reader, reason_of
+from consumers.status.database import UnusableUrl, open_reader, reason_of
 from consumers.status.history import StoredItem, read_history
-from consumers.status.tables import MAILS, ONLY, VIEW
+from consumers.status.tables import MAILS, ONLY, VIEW, storable
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from schemas.mail_states import MailState
@@ -242,8 +242,8 @@ class StatusReader:
         try:
             with self._opened().connect() as connection:
                 yield connection
-        except (ArgumentError, ImportError) as error:
-            raise StatusUnavailable(f"the database's URL cannot be used: {error}") from error
+        except UnusableUrl as error:
+            raise StatusUnavailable(str(error)) from error
         except SQLAlchemyError as error:
             reason = reason_of(error)
             raise StatusUnavailable(
@@ -317,9 +317,9 @@ def _in_state(state: MailState, now: int) -> ColumnElement[bool]:
 
 def _conditions(query: StatusQuery) -> Iterator[ColumnElement[bool]]:
     if query.tenant is not None:
-        yield MAILS.c.tenant == query.tenant
+        yield MAILS.c.tenant == storable(query.tenant)
     if query.template is not None:
-        yield MAILS.c.template == query.template
+        yield MAILS.c.template == storable(query.template)
     if query.since is not None:
         yield MAILS.c.accepted_at >= query.since
     if query.until is not None:

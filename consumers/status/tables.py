@@ -75,3 +75,8 @@ VIEW: Final = Table(
 )
 #: The id of the only row of `VIEW`.
 ONLY: Final = 1
+
+
+def storable(text: str) -> str:
+    """Return a text as both databases can keep it: PostgreSQL knows no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text

@@ -1,0 +1,1 @@
+"""One module for each change; its `down_revision` is the one before it."""

@@ -1,0 +1,297 @@
+"""Writes the view: what a batch of records changes and how far they reach, in one transaction.
+
+::
+
+    ViewFault
+    ├── Superseded       another projector writes to the same database
+    ├── OtherSource      the view is of another cluster, or of topics that are no more
+    └── ViewUnusable     the database answers, and asking again would not help
+
+A database that cannot be used at the moment is a `DatabaseAway`, which is none of these.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import psycopg
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from consumers.status.changes import Change
+from consumers.status.database import DatabaseAway, open_writer, reason_of
+from consumers.status.mail import Mail, mail_of, row_of
+from consumers.status.reader import key_check
+from consumers.status.tables import MAILS, ONLY, POSITIONS, SOURCES, VIEW
+from consumers.status.upgrade import NewerView, upgrade_tables
+from runtime.kafka.records import Partition
+
+#: Rows that one statement asks for: below what either database takes as parameters.
+_ASKED_AT_ONCE: Final = 1_000
+#: The only SQLite errors that say something is wrong with the statement or the file for good.
+_FINAL_SQLITE: Final = frozenset({"SQLITE_ERROR", "SQLITE_CORRUPT", "SQLITE_NOTADB"})
+
+_THE_VIEW: Final = VIEW.c.id == ONLY
+_MAILS_BY_ID: Final = select(MAILS).where(MAILS.c.event_id.in_(bindparam("ids", expanding=True)))
+
+
+class ViewFault(Exception):
+    """Root of the tree. The projector that meets one ends; its message says what to do."""
+
+
+class Superseded(ViewFault):
+    """Another projector writes to the same database."""
+
+
+class OtherSource(ViewFault):
+    """What the view was made from is not what there is."""
+
+
+class ViewUnusable(ViewFault):
+    """The database answers, and not as it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a view is made from: a cluster, and each topic's id there."""
+
+    cluster_id: str
+    topics: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who may write and how often that was done; what the view is of, and how far it reaches."""
+
+    holder: str
+    sequence: int
+    projected_at: int | None
+    source: Source | None
+    positions: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one transaction adds: changes, where their partitions go on, when, what is left."""
+
+    changes: Sequence[Change]
+    positions: Mapping[Partition, int]
+    at: int
+    behind: int
+
+
+class ViewStore:
+    """The view's only writer, by one thread. `writer` is a name that no other process has.
+
+    Every transaction compares (writer, sequence) and raises the sequence. So whoever was superseded
+    changes nothing more; and a transaction whose end is unknown can be repeated: if it counted, its
+    sequence is there.
+    """
+
+    def __init__(self, url: str, writer: str, holder: str) -> None:
+        self._engine = open_writer(url)
+        self._writer = writer
+        self._holder = holder
+        self._sequence = 0
+        self._put_mails = _upsert(MAILS, self._engine.dialect.name)
+        self._put_positions = _upsert(POSITIONS, self._engine.dialect.name)
+
+    def upgrade(self, status_key: str | None, renew: bool) -> bytes:
+        """Bring the tables to this release and return the key of recipients' hashes.
+
+        Raises:
+            OtherSource: the recipients were hashed with another key, and `renew` is not set.
+            ViewUnusable: the tables are of a later release.
+        """
+        with self._transaction() as connection:
+            try:
+                upgrade_tables(connection)
+            except NewerView as error:
+                raise ViewUnusable(str(error)) from error
+            row = connection.execute(select(VIEW.c.made_key, VIEW.c.key_check)).one()
+            key = (status_key or str(row.made_key)).encode()
+            if not renew and row.key_check not in (None, key_check(key)):
+                raise OtherSource(
+                    "the view's recipients were hashed with another MAILCASCADE_STATUS_KEY; "
+                    "set that one, or make the view anew with `mailcascade projector --rebuild`"
+                )
+        return key
+
+    def standing(self) -> Standing:
+        """Return who may write at the moment, and what is there."""
+        with self._transaction() as connection:
+            return _standing(connection)
+
+    def claim(self) -> Standing:
+        """Become the only writer: whoever was it before is refused from here on."""
+        with self._transaction() as connection:
+            # First, so that nobody else's transaction ends between it and what is read.
+            connection.execute(
+                update(VIEW).where(_THE_VIEW).values(writer=self._writer, holder=self._holder)
+            )
+            found = _standing(connection)
+        self._sequence = found.sequence
+        return found
+
+    def begin(self, source: Source, key: bytes, renew: bool) -> None:
+        """Note what the view is made from; with `renew` empty it first.
+
+        Raises:
+            Superseded: somebody else writes.
+        """
+        with self._guarded({}) as connection:
+            if connection is None:
+                return
+            if renew:
+                for table in (MAILS, POSITIONS):
+                    connection.execute(delete(table))
+            connection.execute(delete(SOURCES))
+            topics = [{"topic": t, "topic_id": i} for t, i in source.topics.items()]
+            connection.execute(insert(SOURCES), topics)
+            connection.execute(
+                update(VIEW)
+                .where(_THE_VIEW)
+                .values(cluster_id=source.cluster_id, key_check=key_check(key))
+            )
+
+    def write(self, progress: Progress) -> None:
+        """Write what a batch changes, with its positions. Can be repeated until it succeeds.
+
+        Raises:
+            Superseded: somebody else writes; nothing was changed.
+        """
+        with self._guarded({"projected_at": progress.at, "behind": progress.behind}) as connection:
+            if connection is None:
+                return
+            if progress.changes:
+                rows = list(map(row_of, _fold(connection, progress.changes)))
+                connection.exec_driver_sql(self._put_mails, rows)
+            if progress.positions:
+                reached = [(*partition, offset) for partition, offset in progress.positions.items()]
+                connection.exec_driver_sql(self._put_positions, reached)
+
+    def prune(self, before: int, most: int) -> int:
+        """Remove at most so many mails that were last updated before an instant; return how many.
+
+        Raises:
+            Superseded: somebody else writes; nothing was changed.
+        """
+        old = select(MAILS.c.event_id).where(MAILS.c.updated_at < before).limit(most)
+        with self._guarded({}) as connection:
+            if connection is None:
+                return 0
+            return connection.execute(delete(MAILS).where(MAILS.c.event_id.in_(old))).rowcount
+
+    def sign_off(self) -> None:
+        """Let another projector begin at once."""
+        with self._guarded({"writer": "", "holder": ""}):
+            pass
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _guarded(self, values: Mapping[str, object]) -> Iterator[Connection | None]:
+        """Open a transaction as the only writer; None where the same one has counted already."""
+        following = self._sequence + 1
+        with self._transaction() as connection:
+            mine = connection.execute(
+                update(VIEW)
+                .where(_THE_VIEW, VIEW.c.writer == self._writer, VIEW.c.sequence == self._sequence)
+                .values(sequence=following, **values)
+            )
+            if mine.rowcount == 1:
+                yield connection
+            else:
+                found = _standing(connection)
+                writer = connection.execute(select(VIEW.c.writer).where(_THE_VIEW)).scalar_one()
+                if (writer, found.sequence) != (self._writer, following):
+                    raise Superseded(
+                        f"another projector ({found.holder or 'that has ended'}) writes to this "
+                        "database; there can be only one"
+                    )
+                yield None
+        self._sequence = following
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            reason = f"the status view's database cannot be used: {reason_of(error)}"
+            if _passes(error):
+                raise DatabaseAway(reason) from error
+            raise ViewUnusable(reason) from error
+
+
+def _passes(error: SQLAlchemyError) -> bool:
+    """Tell whether an error is about the moment, not about the statement or the tables."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):
+        name = getattr(cause, "sqlite_errorname", "")
+        return isinstance(cause, sqlite3.OperationalError) and name not in _FINAL_SQLITE
+    return error.connection_invalidated or isinstance(
+        cause, psycopg.OperationalError | psycopg.InterfaceError
+    )
+
+
+def _standing(connection: Connection) -> Standing:
+    view = connection.execute(select(VIEW).where(_THE_VIEW)).one()
+    topics = {row.topic: row.topic_id for row in connection.execute(select(SOURCES))}
+    positions = {
+        Partition(row.topic, row.partition): row.next_offset
+        for row in connection.execute(select(POSITIONS))
+    }
+    source = None if view.cluster_id is None else Source(view.cluster_id, topics)
+    return Standing(view.holder, view.sequence, view.projected_at, source, positions)
+
+
+def _fold(connection: Connection, changes: Sequence[Change]) -> Iterable[Mail]:
+    """Return every mail that the changes are about, as it is after them."""
+    mails: dict[bytes, Mail | None] = dict.fromkeys(change.event_id for change in changes)
+    ids = iter(list(mails))
+    while asked := list(islice(ids, _ASKED_AT_ONCE)):
+        for row in connection.execute(_MAILS_BY_ID, {"ids": asked}):
+            mail = mail_of(row)
+            mails[mail.event_id] = mail
+    for change in changes:
+        found = mails[change.event_id]
+        if found is None:
+            found = mails[change.event_id] = Mail(change.event_id)
+        found.apply(change)
+    return (mail for mail in mails.values() if mail is not None)
+
+
+def _upsert(table: Table, dialect: str) -> str:
+    """Return the statement that inserts whole rows of a table or puts them over what is there.
+
+    As text with places for the values: for thousands of rows, preparing the values of a statement
+    that is an object takes longer than the database does.
+    """
+    keys = list(table.primary_key.columns.keys())
+    others = [column.name for column in table.columns if column.name not in keys]
+    if dialect == "postgresql":
+        there = postgresql.insert(table)
+        placed = there.on_conflict_do_update(
+            index_elements=keys, set_={name: there.excluded[name] for name in others}
+        )
+        # The library gives this constructor no annotations.
+        places = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+        return str(placed.compile(dialect=places))
+    here = sqlite.insert(table)
+    put = here.on_conflict_do_update(
+        index_elements=keys, set_={name: here.excluded[name] for name in others}
+    )
+    return str(put.compile(dialect=sqlite.dialect()))

@@ -1,0 +1,79 @@
+"""What a projector counts and logs."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from retry_topics.topology import Topology
+from runtime.kafka.records import Partition
+from runtime.logs import get_logger
+from runtime.metrics import Metrics
+
+_log = get_logger("projector")
+
+#: What a projector needs and cannot work without.
+DATABASE: Final = "database"
+KAFKA: Final = "kafka"
+REGISTRY: Final = "registry"
+
+
+class Telemetry:
+    """The projector's metrics; each kind of topic has its own values from the start."""
+
+    def __init__(self, metrics: Metrics, topology: Topology) -> None:
+        self._metrics = metrics
+        self._kinds = {
+            topology.main: "main",
+            topology.ledger: "ledger",
+            topology.control: "control",
+        }
+        for kind in self._kinds.values():
+            metrics.counter("mailcascade_projected_records_total", topic_kind=kind)
+            metrics.counter("mailcascade_projector_undecodable_total", topic_kind=kind)
+        for need in (DATABASE, KAFKA, REGISTRY):
+            metrics.gauge("mailcascade_projector_outage_open", need=need).set(0)
+
+    def projected(self, records: Mapping[str, int], undecodable: Mapping[str, int]) -> None:
+        """Count what was written, by topic."""
+        for topic, count in records.items():
+            kind = self._kinds[topic]
+            self._metrics.counter("mailcascade_projected_records_total", topic_kind=kind).inc(count)
+        for topic, count in undecodable.items():
+            kind = self._kinds[topic]
+            self._metrics.counter("mailcascade_projector_undecodable_total", topic_kind=kind).inc(
+                count
+            )
+            _log.warning("projector.undecodable", topic=topic, records=count)
+
+    def wrote(self, seconds: float) -> None:
+        """Observe how long reading and writing a batch took."""
+        self._metrics.histogram("mailcascade_projector_batch_seconds").observe(seconds)
+
+    def behind(self, partitions: Mapping[Partition, int]) -> int:
+        """Show how far behind the view is; return the sum."""
+        topics: Counter[str] = Counter(dict.fromkeys(self._kinds, 0))
+        for partition, count in partitions.items():
+            topics[partition.topic] += count
+        for topic, count in topics.items():
+            kind = self._kinds[topic]
+            self._metrics.gauge("mailcascade_projector_behind_records", topic_kind=kind).set(count)
+        return topics.total()
+
+    def pruned(self, mails: int) -> None:
+        """Count mails that became too old."""
+        self._metrics.counter("mailcascade_projector_pruned_total").inc(mails)
+
+    def outage(self, need: str, reason: str) -> None:
+        """Tell that something does not answer; it is tried again until it does."""
+        self._metrics.gauge("mailcascade_projector_outage_open", need=need).set(1)
+        _log.warning("projector.outage", need=need, reason=reason)
+
+    def recovered(self, need: str) -> None:
+        """Tell that it answers again."""
+        self._metrics.gauge("mailcascade_projector_outage_open", need=need).set(0)
+        _log.info("projector.recovered", need=need)
+
+    def deleted_unseen(self, partition: Partition, records: int) -> None:
+        """Tell that Kafka deleted offsets before they were projected."""
+        topic, number = partition
+        _log.warning("projector.deleted_unseen", topic=topic, partition=number, offsets=records)
