@@ -23,7 +23,8 @@ RUN /opt/builder/bin/python -m hatchling build -t wheel -d dist \
 
 FROM python:3.11.14-slim-bookworm
 # What a worker keeps is its own; in a volume it outlives the container.
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/mailcascade mailcascade
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/mailcascade mailcascade \
+    && install --directory --owner mailcascade /var/lib/mailcascade/status
 COPY --from=build /opt/mailcascade /opt/mailcascade
 ENV PATH=/opt/mailcascade/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

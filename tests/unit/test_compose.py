@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
-PARTS = ["ingest", "topics", "worker"]
+PARTS = ["ingest", "projector", "topics", "worker"]
 DEVELOPMENT_KEY = "mck_development_only"
 
 needs_openssl = pytest.mark.skipif(
@@ -53,8 +53,8 @@ def _settings(service: str) -> Settings:
 
 
 def test_the_pipeline_is_complete() -> None:
-    """Kafka, a mail server, the topics, the API and workers."""
-    assert set(SERVICES) == {"kafka", "certificates", "mailpit", "topics", "ingest", "worker"}
+    """Kafka, a mail server, the topics, the API, the projector and workers."""
+    assert set(SERVICES) == {"kafka", "certificates", "mailpit", *PARTS}
 
 
 def test_every_image_has_a_version() -> None:
@@ -108,7 +108,19 @@ def test_workers_can_be_scaled() -> None:
     assert f"{PREFIX}INSTANCE_ID" not in worker["environment"]
 
 
-@pytest.mark.parametrize("service", ["ingest", "worker"])
+def test_the_api_reads_the_view_that_the_projector_writes() -> None:
+    """The same file in the same volume, whose directory the image gives to its user."""
+    directory = "/var/lib/mailcascade/status"
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for service in ("ingest", "projector"):
+        assert _settings(service).database_url == f"sqlite:///{directory}/status.db"
+        assert f"status:{directory}" in SERVICES[service]["volumes"]
+
+    assert "status" in COMPOSE["volumes"]
+    assert f"install --directory --owner mailcascade {directory}" in dockerfile
+
+
+@pytest.mark.parametrize("service", ["ingest", "projector", "worker"])
 def test_a_stop_is_not_a_kill(service: str) -> None:
     """The engine waits longer than the part needs to drain."""
     patience = float(SERVICES[service]["stop_grace_period"].removesuffix("s"))
@@ -127,7 +139,10 @@ def test_a_service_waits_for_what_can_be_waited_for() -> None:
                 assert SERVICES[name]["restart"] == "no", name
 
 
-@pytest.mark.parametrize(("service", "port"), [("ingest", "http_port"), ("worker", "metrics_port")])
+@pytest.mark.parametrize(
+    ("service", "port"),
+    [("ingest", "http_port"), ("projector", "metrics_port"), ("worker", "metrics_port")],
+)
 def test_health_is_asked_where_the_part_listens(service: str, port: str) -> None:
     """The check is a Python program that asks the port of the settings."""
     kind, python, flag, code = SERVICES[service]["healthcheck"]["test"]
