@@ -35,7 +35,7 @@ def admin(properties: Properties) -> TopicAdmin:
 
 @pytest.fixture
 def reader(properties: Properties) -> Iterator[BulkReader]:
-    reader = BulkReader(properties, SystemClock(), patience_seconds=0.5)
+    reader = BulkReader(properties, SystemClock())
     yield reader
     reader.close()
 
@@ -107,7 +107,7 @@ def test_a_reader_stops_when_it_is_told_to(
 
 
 def test_an_open_transaction_is_an_error_once_patience_is_over(
-    reader: BulkReader, topology: Topology, writer: LaneWriter
+    properties: Properties, reader: BulkReader, topology: Topology, writer: LaneWriter
 ) -> None:
     """Never an early end: what is behind it may be committed yet."""
     partition = Partition(topology.ledger, LANE)
@@ -115,8 +115,10 @@ def test_an_open_transaction_is_an_error_once_patience_is_over(
     writer.begin([])
     writer.producer.produce(topology.ledger, b"value", b"key", partition=LANE)
     writer.producer.flush()
-    with pytest.raises(ReaderStalled, match=r"at 2 of 3"):
-        _read(reader, partition, Span(0, 3))
+    impatient = BulkReader(properties, SystemClock(), patience_seconds=1)
+    with pytest.raises(ReaderStalled, match=r"of 3 for 1 s"):
+        _read(impatient, partition, Span(0, 3))
+    impatient.close()
     writer.producer.abort_transaction(30)
 
     assert _read(reader, partition, Span(0, 3)) == [0]
