@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import ingest, latency, ledger, machine, worker
+from bench import ingest, latency, ledger, machine, projector, worker
 from bench.pipeline import BenchFailed, Site
 from bench.postfix import find_programs
 from bench.table import Row, Section, as_markdown, as_text
@@ -39,6 +39,7 @@ _TITLES: Final = {
     "worker": "Sending: workers beside smtp-source, both into smtp-sink",
     "latency": "Latency: one API process, one worker process",
     "ledger": "Restoring: the ledger of one lane",
+    "projector": "Projecting: a backlog into an empty status view in SQLite",
 }
 #: A connection that breaks is one of them: the process at its other end has failed.
 _FAULTS: Final = (
@@ -85,6 +86,7 @@ def measures(
     mails = worker.QUICK_MAILS if options.quick else worker.MAILS
     seconds = latency.QUICK_SECONDS if options.quick else latency.SECONDS
     entries = ledger.QUICK_ENTRIES if options.quick else ledger.ENTRIES
+    projected = projector.QUICK_MAILS if options.quick else projector.MAILS
     chosen: dict[str, Callable[[Site], list[Row]]] = {}
     if "ingest" in options.parts:
         chosen["ingest"] = _ingest
@@ -95,6 +97,8 @@ def measures(
         chosen["latency"] = lambda site: latency.run(site, seconds)
     if "ledger" in options.parts:
         chosen["ledger"] = lambda site: ledger.run(site, entries)
+    if "projector" in options.parts:
+        chosen["projector"] = lambda site: projector.run(site, projected)
     return chosen
 
 

@@ -62,7 +62,8 @@ class Pipeline:
             **part_environ(plan, site.settings, site.bootstrap),
             "MAILCASCADE_SMTP_CONNECTIONS": str(CONNECTIONS),
         }
-        self.properties: Properties = client_properties(load_settings(self._environ), role="bench")
+        self.settings = load_settings(self._environ)
+        self.properties: Properties = client_properties(self.settings, role="bench")
         self._admin = TopicAdmin(self.properties)
         self._children: list[Child] = []
         self._ending = ExitStack()

@@ -9,7 +9,9 @@ from bench.__main__ import Options, parse
 
 def test_everything_runs_by_default() -> None:
     """All parts, in the table's order, with many mails, printed only."""
-    assert parse([]) == Options(["ingest", "worker", "latency", "ledger"], quick=False, out=None)
+    assert parse([]) == Options(
+        ["ingest", "worker", "latency", "ledger", "projector"], quick=False, out=None
+    )
 
 
 def test_parts_can_be_chosen() -> None:
