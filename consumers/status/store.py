@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Final
 
 import psycopg
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -149,8 +149,7 @@ class ViewStore:
             if connection is None:
                 return
             if renew:
-                for table in (MAILS, POSITIONS):
-                    connection.execute(delete(table))
+                _empty(connection)
             connection.execute(delete(SOURCES))
             topics = [{"topic": t, "topic_id": i} for t, i in source.topics.items()]
             connection.execute(insert(SOURCES), topics)
@@ -256,6 +255,16 @@ def _standing(connection: Connection) -> Standing:
     }
     source = None if view.cluster_id is None else Source(view.cluster_id, topics)
     return Standing(view.holder, view.sequence, view.projected_at, source, positions)
+
+
+def _empty(connection: Connection) -> None:
+    """Remove all mails and positions, however many there are, in moments."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"TRUNCATE {MAILS.name}, {POSITIONS.name}"))
+        return
+    # Without a condition SQLite drops the pages instead of looking at each row.
+    connection.execute(delete(MAILS))
+    connection.execute(delete(POSITIONS))
 
 
 def _fold(connection: Connection, changes: Sequence[Change]) -> Iterable[Mail]:
