@@ -1,7 +1,6 @@
 """Runs the projector: from settings to its end."""
 
 import asyncio
-import logging
 import os
 import secrets
 import threading
@@ -46,8 +45,6 @@ def run_projector(settings: Settings, rebuild: bool) -> None:
     """
     if settings.database_url is None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-    # It tells every step of its preparations.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     metrics = Metrics(PROJECTOR_METRICS)
     projector = Projector(_parts(settings, metrics), rebuild)
     with _metrics_shown(settings, metrics):

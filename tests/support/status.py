@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, func, select
 
 from consumers.status.tables import MAILS
 from retry_topics.headers import GENERATION
@@ -63,6 +63,16 @@ def rows(url: str) -> dict[UUID, dict[str, Any]]:
     finally:
         engine.dispose()
     return {UUID(bytes=row.event_id): _comparable(row) for row in found}
+
+
+def count(url: str) -> int:
+    """Return how many rows a view has."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(MAILS)).scalar_one()
+    finally:
+        engine.dispose()
 
 
 def _comparable(row: Any) -> dict[str, Any]:
