@@ -89,7 +89,6 @@ class Worker:
             settings.smtp_connections,
             parts.clock,
         )
-        endings = Endings(parts.topology, name, parts.clock)
         gates = (relay_gate, registry_gate)
         intend = Intentions(self._loop, reports.put).commit
         processor = Processor(

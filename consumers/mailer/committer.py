@@ -28,6 +28,8 @@ _ABORT_PAUSE_SECONDS: Final = 0.05
 _DOUBT_PAUSE_SECONDS: Final = 1.0
 #: How long one transaction may be tried before its producer is replaced, in seconds.
 TRANSACTION_SECONDS: Final = 60.0
+#: How long a producer that is not needed any more is waited for, in seconds.
+_CLOSE_SECONDS: Final = 2.0
 #: How long one transaction may take before the client library is taken to hang, in seconds.
 STUCK_SECONDS: Final = 2 * TRANSACTION_SECONDS
 
@@ -43,7 +45,7 @@ class Producer(Protocol):
 
     def commit(self, transaction: Transaction, deadline: Deadline) -> Mapping[Partition, int]: ...
 
-    def close(self) -> None: ...
+    def close(self, seconds: float) -> None: ...
 
 
 @dataclass(slots=True)
@@ -186,7 +188,7 @@ class Committer:
         done = not self._thread.is_alive()
         if done:
             for producer in self._producers:
-                producer.close()
+                producer.close(_CLOSE_SECONDS)
         return done
 
     def _run(self) -> None:
@@ -275,7 +277,7 @@ class Committer:
 
     def _has_counted(self, batches: list[Batch]) -> bool:
         """Replace the producer, which settles its transaction, and tell what came of it."""
-        self._producers[self._turn].close()
+        self._producers[self._turn].close(0)
         while True:
             self._began = self._parts.clock.monotonic()
             try:

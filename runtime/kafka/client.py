@@ -25,7 +25,9 @@ def client_properties(settings: Settings, *, role: str) -> Properties:
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "client.id": f"mailcascade-{role}-{settings.instance_id}",
-        "topic.metadata.refresh.interval.ms": 60_000,
+        # A partition that lost its leader for a moment is looked for again before its records are
+        # given up, with the whole transaction.
+        "topic.metadata.refresh.interval.ms": 5_000,
         # Rebootstrapping, when no broker answers for a moment, forgets brokers that a transaction
         # still waits for: send_offsets_to_transaction then never returns (librdkafka 2.16.0).
         "metadata.recovery.strategy": "none",

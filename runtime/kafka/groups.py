@@ -1,13 +1,17 @@
 """What the brokers know of a consumer group, read without being a member of it."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import tenacity
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from runtime.kafka.client import Properties, client_logger
-from runtime.kafka.errors import KafkaRetriable, translate
+from runtime.kafka.errors import KafkaRetriable, KafkaUnreachable, translate
 from runtime.kafka.records import Partition
+
+#: How long one consumer is waited for before the next one asks, in seconds.
+_ATTEMPT_SECONDS: Final = 5.0
 
 
 class GroupReader:
@@ -15,6 +19,8 @@ class GroupReader:
 
     Through a consumer that never joins: the admin client's `list_consumer_group_offsets` ends the
     process with SIGSEGV when a broker answers that it is not the coordinator (librdkafka 2.16.1).
+    Each question has a consumer of its own: one that idled while the coordinator was restarted does
+    not find it again.
     """
 
     def __init__(self, properties: Properties, group: str, timeout_seconds: float = 10.0) -> None:
@@ -24,7 +30,7 @@ class GroupReader:
             # Makes the answer wait for transactions that are being decided.
             "isolation.level": "read_committed",
         }
-        self._consumer = Consumer({**properties, **own}, logger=client_logger())
+        self._properties = {**properties, **own}
         self._address = str(properties["bootstrap.servers"])
         self._timeout = timeout_seconds
 
@@ -50,16 +56,19 @@ class GroupReader:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_delay(self._timeout),
             wait=tenacity.wait_fixed(0.1),
-            retry=tenacity.retry_if_exception_type(KafkaRetriable),
+            retry=tenacity.retry_if_exception_type((KafkaRetriable, KafkaUnreachable)),
             reraise=True,
         )
         return retrying(self._ask_now, asked)
 
     def _ask_now(self, asked: list[TopicPartition]) -> dict[Partition, TopicPartition]:
+        consumer = Consumer(self._properties, logger=client_logger())
         try:
-            answer = self._consumer.committed(asked, self._timeout)
+            answer = consumer.committed(asked, min(_ATTEMPT_SECONDS, self._timeout))
         except KafkaException as error:
             raise translate(error, self._address) from error
+        finally:
+            consumer.close()
         return {
             Partition(part.topic, part.partition): part
             for part in answer

@@ -5,10 +5,11 @@ from here (`TransactionInDoubt`): then a new producer with the same transactiona
 the broker, and the token beside the group's committed offsets tells what it was.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Never
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -113,12 +114,21 @@ class TransactionalProducer:
             self._checkpoint(CommitStep.BEFORE_COMMIT)
             _until(deadline, self._producer.commit_transaction)
         except KafkaException as error:
-            self._undo(error, deadline)
+            self._undo(error)
         self._checkpoint(CommitStep.AFTER_COMMIT)
         return self._written
 
-    def close(self) -> None:
-        """Give the producer up; an open transaction is aborted, now or by its successor."""
+    def close(self, seconds: float) -> None:
+        """Give the producer up; an open transaction is aborted, now or by its successor.
+
+        Returns after so many seconds at most. The client library may take for ever where it has
+        lost the transaction's coordinator, so that this is left to a thread of its own.
+        """
+        closing = threading.Thread(target=self._close, name="producer-close", daemon=True)
+        closing.start()
+        closing.join(seconds)
+
+    def _close(self) -> None:
         try:
             self._producer.close()
         except KafkaException as error:
@@ -144,13 +154,15 @@ class TransactionalProducer:
         if error is None and topic is not None and number is not None and offset is not None:
             self._written[Partition(topic, number)] = offset
 
-    def _undo(self, error: KafkaException, deadline: Deadline) -> None:
+    def _undo(self, error: KafkaException) -> Never:
         reason = _reason(error)
         fault = error.args[0]
         if fault.fatal():
             raise TransactionInDoubt(reason) from error
         try:
-            _until(deadline, self._producer.abort_transaction)
+            # Tried once: after a restart of the coordinator the client may not find it again, while
+            # a new producer does, and aborts the transaction by its start.
+            self._producer.abort_transaction(_STEP_SECONDS)
         except KafkaException as second:
             raise TransactionInDoubt(f"{reason}; then {_reason(second)}") from second
         raise TransactionAborted(reason) from error

@@ -70,7 +70,7 @@ class FakeProducer:
             raise answer
         return self._broker.commit(transaction)
 
-    def close(self) -> None:
+    def close(self, seconds: float) -> None:
         pass
 
 
