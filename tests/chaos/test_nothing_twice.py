@@ -162,6 +162,23 @@ def test_a_sibling_that_is_killed_again_and_again_repeats_only_what_was_on_the_w
     assert again <= KILLS * CONNECTIONS
 
 
+@pytest.mark.parametrize("journal", ["true", "false"])
+def test_the_journal_is_what_spares_a_second_mail_between_the_reply_and_the_commit(
+    journal: str, kafka: Kafka, catcher: CatcherThread, tmp_path: Path
+) -> None:
+    """Killed in mid-commit: with the journal that mail is not repeated, without it is."""
+    environ = settings(kafka, catcher, tmp_path / "state", MAILCASCADE_JOURNAL=journal)
+    crashing = ("-m", "tests.support.crashing_worker", "before_commit", "1")
+    with start_worker(environ, tmp_path / "crash.log", crashing) as worker:
+        kafka.post([signup("ada@example.com")])
+        wait_until(lambda: worker.exit_code() is not None, 60, "the crash")
+    assert recipients(catcher) == {"ada@example.com": 1}
+    with start_worker(environ, tmp_path / "worker.log"):
+        wait_until(lambda: kafka.standings(), 60, "the mail to be settled")
+        settled(kafka)
+    assert repeats(catcher) == (0 if journal == "true" else 1)
+
+
 def test_a_zombie_commits_and_forwards_nothing(
     kafka: Kafka, catcher: CatcherThread, tmp_path: Path
 ) -> None:
