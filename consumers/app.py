@@ -41,6 +41,7 @@ from runtime.kafka.bulk import BulkReader
 from runtime.kafka.client import client_properties
 from runtime.kafka.consumer import GroupConsumer, RebalanceListener, consumer_properties
 from runtime.kafka.groups import GroupReader
+from runtime.kafka.records import Partition
 from runtime.kafka.transactions import CommitStep, TransactionalProducer, transaction_properties
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
@@ -222,6 +223,7 @@ def _committer_parts(
 
     return CommitterParts(
         name=name,
+        unread=Partition(parts.topology.ledger, 0),
         make_producer=make_producer,
         committed_tokens=group.tokens,
         keep=keeper.keep,

@@ -26,6 +26,8 @@ _log = get_logger("committer")
 _ABORT_PAUSE_SECONDS: Final = 0.05
 #: Pause before the brokers are asked again what became of a transaction.
 _DOUBT_PAUSE_SECONDS: Final = 1.0
+#: How long the other producer may take meanwhile, in seconds.
+_STIR_SECONDS: Final = 10.0
 #: How long one transaction may be tried before its producer is replaced, in seconds.
 TRANSACTION_SECONDS: Final = 60.0
 #: How long a producer that is not needed any more is waited for, in seconds.
@@ -62,6 +64,15 @@ class Batch:
     ledger: LaneLedger
     completions: list[Completion] = field(default_factory=list)
     committed: Callable[[], None] | None = None
+
+
+def in_order(batches: Iterable[Batch]) -> list[Completion]:
+    """Return the batches' completions in the order in which they were made.
+
+    What was said last of a mail must be written last, whichever partition it came from.
+    """
+    done = [completion for batch in batches for completion in batch.completions]
+    return sorted(done, key=lambda completion: completion.made)
 
 
 class Ownership:
@@ -116,10 +127,12 @@ class CommitterParts:
     beside the group's committed offsets from the broker. `keep` brings what counted into the lanes'
     stores: its batches, and the offset of the last record written to each partition, as far as that
     is known. `observe` is told of every transaction: its batches, how long it took in seconds, and
-    whether it counted. `name` is this worker's, part of its tokens.
+    whether it counted. `name` is this worker's, part of its tokens. `unread` is a partition that
+    the group does not read.
     """
 
     name: str
+    unread: Partition
     make_producer: Callable[[int], Producer]
     committed_tokens: Callable[[Iterable[Partition]], Mapping[Partition, str]]
     keep: Callable[[list[Batch], Mapping[Partition, int]], None]
@@ -244,6 +257,7 @@ class Committer:
                 self._observe(batches, began, counted=True)
                 self._counted(batches, written)
                 return
+        self._began = None
 
     def _counted(self, batches: list[Batch], written: Mapping[Partition, int]) -> None:
         self._began = None
@@ -261,7 +275,7 @@ class Committer:
             offsets[batch.source] = max(batch.next_offset, offsets.get(batch.source, 0))
         self._number += 1
         transaction = Transaction(
-            [r for batch in batches for done in batch.completions for r in done.records],
+            [record for done in in_order(batches) for record in done.records],
             offsets,
             self._token,
             metadata,
@@ -287,8 +301,34 @@ class Committer:
             except KafkaFault as error:
                 _log.warning("commit.still_in_doubt", reason=str(error))
                 self._parts.pause(_DOUBT_PAUSE_SECONDS)
+                self._stir()
             else:
                 return self._token in tokens.values()
+
+    def _stir(self) -> None:
+        """Commit with the producer that is not in doubt, so that its last commit is seen to end.
+
+        A broker that stops as the only one may forget to tell the group of a transaction's end.
+        The group's offsets then stay undecided until the same producer ends another one. What it
+        commits is the offset of a partition that the group does not read.
+        """
+        metadata, turn = self._ownership.metadata, self._turn ^ 1
+        if metadata is None:
+            return
+        deadline = Deadline(self._parts.clock, _STIR_SECONDS)
+        try:
+            self._producers[turn].commit(
+                Transaction((), {self._parts.unread: 0}, "", metadata), deadline
+            )
+        except TransactionAborted as error:
+            _log.info("commit.stir_aborted", reason=str(error))
+        except TransactionInDoubt as error:
+            _log.warning("commit.stir_in_doubt", reason=str(error))
+            self._producers[turn].close(0)
+            try:
+                self._producers[turn] = self._fresh(turn, deadline)
+            except KafkaFault as fault:
+                _log.warning("commit.still_in_doubt", reason=str(fault))
 
     def _fresh(self, turn: int, deadline: Deadline) -> Producer:
         producer = self._parts.make_producer(turn)

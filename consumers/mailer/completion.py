@@ -29,6 +29,7 @@ class Completion:
 
     `records` are the ledger's entry, the forward, a suppression. Without a `change` of its mail the
     record cannot be told again when it is read again, so its records go with its offset only.
+    `made` orders the completions of a worker: one mail's come from several partitions.
     """
 
     source: Partition
@@ -36,6 +37,7 @@ class Completion:
     records: tuple[OutRecord, ...] = ()
     change: Change | None = None
     suppression: SuppressionChange | None = None
+    made: int = 0
 
     @property
     def ahead(self) -> bool:

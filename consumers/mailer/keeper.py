@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
-from consumers.mailer.committer import Batch
+from consumers.mailer.committer import Batch, in_order
 from consumers.mailer.completion import Change, SuppressionChange
 from consumers.mailer.ledger.lane import LaneLedger
 from consumers.mailer.ledger.store import Changes, StoreFault
@@ -43,7 +43,7 @@ class Keeper:
         for batch in batches:
             by_ledger.setdefault(batch.ledger, []).append(batch)
         for ledger, theirs in by_ledger.items():
-            done = [completion for batch in theirs for completion in batch.completions]
+            done = in_order(theirs)
             changes = [c.change for c in done if c.change is not None]
             suppressions = [c.suppression for c in done if c.suppression is not None]
             if changes or suppressions:

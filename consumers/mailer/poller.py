@@ -8,7 +8,7 @@ Every turn of the loop is short, so that the group hears of us and a rebalance i
 import queue
 import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from consumers.mailer.committer import Batch, Committer, Ownership
@@ -79,6 +79,7 @@ class Poller:
         self._parts = parts
         self._consumer = parts.make_consumer(self)
         self._running = 0
+        self._made = 0
         self._dirty: set[Partition] = set()
         self._polled_at = parts.clock.monotonic()
         self._stopping = threading.Event()
@@ -124,7 +125,9 @@ class Poller:
         if credits_ <= 0:
             return
         now = parts.clock.now_ms()
-        begun = parts.lanes.begin(credits_, now, commands_only=parts.outage() is not None)
+        # With nothing in hand nobody would ask whether the outage is over.
+        commands_only = parts.outage() is not None and self._running > 0
+        begun = parts.lanes.begin(credits_, now, commands_only=commands_only)
         if not begun:
             return
         for _, wake in begun:
@@ -161,10 +164,13 @@ class Poller:
             return
         match report:
             case Finished(_, completion):
+                completion = replace(completion, made=self._next_made())
                 assigned.tracker.finish(job.record.offset, completion, ahead=completion.ahead)
                 self._dirty.add(job.source)
             case Intended(_, completion, committed):
-                self._parts.ownership.metadata = self._consumer.metadata()
+                # What ended before goes first: it may be about the same mail.
+                self._submit()
+                completion = replace(completion, made=self._next_made())
                 position, epoch = assigned.position, assigned.epoch
                 batch = Batch(
                     job.source, epoch, position, job.ledger, [completion], committed=committed
@@ -172,6 +178,11 @@ class Poller:
                 self._parts.committer.submit(batch)
             case _:
                 assigned.tracker.give_up(job.record.offset)
+
+    def _next_made(self) -> int:
+        """Count the completions: their reports come in the order in which they were made."""
+        self._made += 1
+        return self._made
 
     def _take_over(self, fetched: Fetched) -> None:
         """Let a lane run whose ledger is there, unless the lane went meanwhile."""
@@ -188,9 +199,10 @@ class Poller:
 
     def _submit(self) -> None:
         self._parts.committer.check()
+        # Even with nothing to submit: an earlier transaction may be refused until it is fresh.
+        self._parts.ownership.metadata = self._consumer.metadata()
         if not self._dirty:
             return
-        self._parts.ownership.metadata = self._consumer.metadata()
         for source in self._dirty:
             assigned = self._parts.lanes.current(source)
             ledger = assigned.lane.ledger if assigned is not None else None

@@ -18,12 +18,14 @@ from consumers.mailer.completion import Completion
 from consumers.mailer.ledger.lane import LaneLedger
 from runtime.clock import Clock, Deadline, SystemClock
 from runtime.kafka.consumer import GroupMetadata
+from runtime.kafka.errors import KafkaFault
 from runtime.kafka.records import OutRecord, Partition
 from runtime.kafka.transactions import Transaction, TransactionAborted, TransactionInDoubt
 from tests.support.clock import ManualClock
 from tests.support.ledgers import MemoryStore
 
 LANE, OTHER = Partition("t", 0), Partition("t", 1)
+UNREAD = Partition("t.ledger", 0)
 
 
 class Broker:
@@ -33,6 +35,7 @@ class Broker:
         self.transactions: list[tuple[list[OutRecord], dict[Partition, int]]] = []
         self.answers: queue.SimpleQueue[Exception] = queue.SimpleQueue()
         self.counts_in_doubt = False
+        self.undecided = False
         self.tokens: dict[Partition, str] = {}
         self.kept: list[tuple[list[Batch], dict[Partition, int]]] = []
         self.producers = 0
@@ -41,6 +44,8 @@ class Broker:
         self.entered = threading.Event()
 
     def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, str]:
+        if self.undecided:
+            raise KafkaFault("the group's offsets are not decided")
         return {p: self.tokens[p] for p in partitions if p in self.tokens}
 
     def keep(self, batches: list[Batch], written: Mapping[Partition, int]) -> None:
@@ -49,6 +54,8 @@ class Broker:
     def commit(self, transaction: Transaction) -> Mapping[Partition, int]:
         self.transactions.append((list(transaction.records), dict(transaction.offsets)))
         self.tokens |= dict.fromkeys(transaction.offsets, transaction.token)
+        if UNREAD in transaction.offsets:
+            self.undecided = False
         return {Partition(record.topic, record.partition or 0): 9 for record in transaction.records}
 
 
@@ -80,6 +87,7 @@ def start(broker: Broker, clock: Clock | None = None) -> tuple[Committer, Owners
     clock = clock or SystemClock()
     parts = CommitterParts(
         name="w",
+        unread=UNREAD,
         make_producer=lambda turn: FakeProducer(broker),
         committed_tokens=broker.committed,
         keep=broker.keep,
@@ -157,6 +165,18 @@ def test_a_doubt_that_turns_out_committed_is_not_repeated() -> None:
     assert len(broker.transactions) == 1
     assert broker.producers == 3
     assert [written for _, written in broker.kept] == [{}]
+
+
+def test_offsets_that_stay_undecided_are_stirred_by_the_other_producer() -> None:
+    """A broker that forgot the end of its last commit hears of it with the next one."""
+    broker = Broker()
+    committer, ownership = start(broker)
+    epoch = ownership.acquire(LANE)
+    broker.answers.put(TransactionInDoubt("fenced"))
+    broker.undecided = True
+    committer.submit(batch(LANE, epoch, 1, b"x"))
+    assert committer.close(5)
+    assert [offsets for _, offsets in broker.transactions] == [{UNREAD: 0}, {LANE: 1}]
 
 
 def test_what_counted_is_kept_with_the_places_of_its_records() -> None:
