@@ -1,0 +1,195 @@
+"""The processor: every path of one mail, with the worker's parts around it in memory."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from runtime.kafka.records import Partition
+from schemas.control import ControlAction
+from schemas.events import Recipient, SignupEvent
+from schemas.mail_states import MailState
+from tests.support.simulated_host import Host
+from tests.support.simulated_relay import Answer
+from tests.support.simulation import ADDRESSES, HOLD, PLAIN, SECURITY, TOPOLOGY, Mail, World
+from tests.support.simulation_checks import check_end, check_send
+
+ADDRESS = ADDRESSES[0]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world with one worker that has its lanes; what happens in it is checked throughout."""
+    made = World([Host()], lambda mail, worker: check_send(made, mail, worker))
+    made.start("a", 0)
+    for _ in range(4):
+        made.round(Answer.ACCEPT)
+    yield made
+    made.close()
+
+
+def post(world: World, template: str = PLAIN, **fields: int) -> Mail:
+    number = UUID(int=len(world.mails) + 1)
+    now = world.clock.now_ms()
+    return world.post(
+        SignupEvent(number, now, template, Recipient(ADDRESS), "en", {}, "acme", **fields)
+    )
+
+
+def turn(world: World) -> None:
+    """Let the worker take up what there is, and commit what it intends."""
+    for _ in range(2):
+        for commits in (False, False, True):
+            world.step(world.workers["a"], commits=commits)
+
+
+def states(world: World, mail: Mail) -> list[MailState]:
+    world.rest()
+    check_end(world)
+    return [entry.state for entry in world.entries(mail)]
+
+
+def test_a_repeated_request_is_dropped(world: World) -> None:
+    """Whether it comes before the first is sent or after."""
+    mail = post(world)
+    world.post(mail.event)
+    assert states(world, mail) == [MailState.SENT]
+    world.post(mail.event)
+    assert states(world, mail) == [MailState.SENT]
+    assert len(world.relay.taken) == 1
+
+
+def test_what_the_journal_knows_is_not_sent_again(world: World) -> None:
+    """The reply was read, and the worker ended before its commit."""
+    mail = post(world)
+    world.step(world.workers["a"], commits=False)
+    world.step(world.workers["a"], commits=False)
+    world.answer(world.relay.waiting[0], Answer.ACCEPT)
+    world.crash(world.workers["a"])
+    world.start("a", 0)
+    assert states(world, mail) == [MailState.SENT]
+    assert len(world.relay.taken) == 1
+
+
+def test_a_mail_that_holds_is_told_of_before_it_is_handed_over(world: World) -> None:
+    """The relay hears nothing before SENDING is committed."""
+    mail = post(world, HOLD)
+    for _ in range(3):
+        world.step(world.workers["a"], commits=False)
+    assert world.relay.waiting == []
+    turn(world)
+    assert [entry.state for entry in world.entries(mail)] == [MailState.SENDING]
+    assert len(world.relay.waiting) == 1
+    assert states(world, mail) == [MailState.SENDING, MailState.SENT]
+
+
+def test_a_mail_that_holds_is_held_after_a_crash_and_sent_when_released(world: World) -> None:
+    """Nobody but a person decides whether it is sent again."""
+    mail = post(world, HOLD)
+    turn(world)
+    world.crash(world.workers["a"])
+    world.start("a", 0)
+    assert states(world, mail) == [MailState.SENDING, MailState.HELD]
+    world.replay(*world.parked()[0])
+    assert states(world, mail)[-2:] == [MailState.SENDING, MailState.SENT]
+
+
+def test_a_broken_reply_holds_what_holds_and_retries_the_rest(world: World) -> None:
+    """An ambiguous end is an attempt like any other, except where the template says otherwise."""
+    for template, last in ((HOLD, MailState.HELD), (PLAIN, MailState.SENT)):
+        mail = post(world, template)
+        turn(world)
+        world.answer(world.relay.waiting[0], Answer.BROKEN)
+        assert states(world, mail)[-1] is last
+
+
+def test_a_mail_in_hand_is_cancelled_before_it_is_sent(world: World) -> None:
+    """Even while an outage holds everything back."""
+    world.relay_goes_down()
+    mail = post(world)
+    turn(world)
+    world.demand(mail, ControlAction.CANCEL, "acme")
+    turn(world)
+    assert [entry.state for entry in world.entries(mail)] == [MailState.CANCELLED]
+
+
+def test_a_mail_on_the_wire_is_not_cancelled(world: World) -> None:
+    """The relay may have it already; so it is if the relay refuses it for now."""
+    for answer, last in (
+        (Answer.ACCEPT, MailState.SENT),
+        (Answer.LATER, MailState.CANCELLED),
+    ):
+        mail = post(world)
+        turn(world)
+        (waiting,) = world.relay.waiting
+        world.demand(mail, ControlAction.CANCEL, "acme")
+        turn(world)
+        assert world.relay.waiting == [waiting]
+        world.answer(waiting, answer)
+        assert states(world, mail) == [last]
+
+
+def test_a_cancellation_after_the_end_changes_nothing(world: World) -> None:
+    """A sent mail stays sent."""
+    mail = post(world)
+    assert states(world, mail) == [MailState.SENT]
+    world.demand(mail, ControlAction.CANCEL, "")
+    assert states(world, mail) == [MailState.SENT]
+
+
+def test_a_suppressed_recipient_gets_security_mail_only(world: World) -> None:
+    """The template says that it ignores suppressions."""
+    world.suppress(ADDRESS, ControlAction.SUPPRESS)
+    world.rest()
+    assert states(world, post(world)) == [MailState.SUPPRESSED]
+    assert states(world, post(world, SECURITY)) == [MailState.SENT]
+    world.suppress(ADDRESS, ControlAction.UNSUPPRESS)
+    world.rest()
+    assert states(world, post(world)) == [MailState.SENT]
+
+
+@pytest.mark.parametrize(
+    ("answer", "next_one"),
+    [(Answer.NO_SUCH_RECIPIENT, MailState.SUPPRESSED), (Answer.REFUSED, MailState.SENT)],
+)
+def test_only_a_bad_address_suppresses_its_recipient(
+    world: World, answer: Answer, next_one: MailState
+) -> None:
+    """A refusal for another reason may be about us."""
+    mail = post(world)
+    turn(world)
+    world.answer(world.relay.waiting[0], answer)
+    assert states(world, mail) == [MailState.DEAD]
+    assert states(world, post(world)) == [next_one]
+
+
+def test_a_mail_that_is_not_due_waits_in_tiers(world: World) -> None:
+    """700 seconds: ten minutes in one tier, one in the next, the rest in the same again."""
+    mail = post(world, not_before=world.clock.now_ms() + 700_000)
+    assert states(world, mail)[-2:] == [MailState.SCHEDULED, MailState.SENT]
+    assert world.kafka.read(Partition(TOPOLOGY.retries[1], mail.lane))
+
+
+def test_a_mail_expires_at_whichever_hop_its_time_is_over(world: World) -> None:
+    """At once, after an attempt whose next one came too late, or in an outage."""
+    assert states(world, post(world, expires_at=world.clock.now_ms())) == [MailState.EXPIRED]
+    late = post(world, expires_at=world.clock.now_ms() + 30_000)
+    turn(world)
+    world.answer(world.relay.waiting[0], Answer.LATER)
+    assert states(world, late) == [MailState.EXPIRED]
+    world.relay_goes_down()
+    held_back = post(world, expires_at=world.clock.now_ms() + 30_000)
+    turn(world)
+    world.advance(60)
+    assert states(world, held_back) == [MailState.EXPIRED]
+
+
+def test_a_demand_that_ends_with_its_mail_is_written_after_it(world: World) -> None:
+    """What was said last of a mail is its last entry, whichever partition it came from."""
+    mail = post(world)
+    turn(world)
+    world.demand(mail, ControlAction.DISCARD, "")
+    for _ in range(2):
+        world.step(world.workers["a"], commits=False)
+    world.answer(world.relay.waiting[0], Answer.REFUSED)
+    assert states(world, mail) == [MailState.DEAD, MailState.DISCARDED]
