@@ -23,6 +23,7 @@ from console.stack.plan import Ports, PortTaken, kafka_environ
 from console.stack.signups import MIN_SIGNUPS
 from console.stack.stack import Machine, StackFailed
 from console.stack.up import UpOptions, WrongOption, run_up
+from consumers.status.reader import StatusUnavailable
 from runtime.kafka.errors import KafkaFault
 from runtime.logs import configure_logs
 from runtime.settings import load_settings
@@ -41,9 +42,9 @@ def demo(
 ) -> int:
     """Post 200 signups to the whole pipeline and show what becomes of them.
 
-    Starts a Kafka, a mail server that catches mails, the API and the workers on
-    free ports of this machine, and stops all of it in the end. Some recipients
-    are refused for a while, or for ever, to show the retries.
+    Starts a Kafka, a mail server that catches mails, the API, the workers and
+    the projector on free ports of this machine, and stops all of it in the end.
+    Some recipients are refused for a while, or for ever, to show the retries.
 
     Exit codes: 0 nothing was lost, 1 something was, or did not work, 130 Ctrl-C.
 
@@ -73,9 +74,10 @@ def up(  # noqa: PLR0913 - each parameter is an option of the command
 ) -> int:
     """Run the whole pipeline on this machine until Ctrl-C.
 
-    Starts a Kafka, a mail server that catches mails, the API and the workers;
-    prints their addresses and then one line that tells how many mails are
-    accepted, sent, waiting and dead-lettered. No mail leaves this machine.
+    Starts a Kafka, a mail server that catches mails, the API, the workers and
+    the projector; prints their addresses, how to ask what became of a mail, and
+    then one line that tells how many mails are accepted, sent, waiting and
+    dead-lettered. No mail leaves this machine.
 
     Other settings, such as MAILCASCADE_TEMPLATES_DIR, are passed on to the parts.
     A Kafka named by MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS is used instead of an own.
@@ -98,6 +100,7 @@ def _explained(run: Callable[[Machine, Console], int], *, interrupted: int) -> i
     environ = dict(os.environ)
     with (
         explained(NoBroker, JarsUnavailable, BrokerFailed, StackFailed, PortTaken, KafkaFault),
+        explained(StatusUnavailable),
         explained(WrongOption, code=ExitCode.WRONG_SETTING),
         Interrupts() as interrupts,
     ):

@@ -9,17 +9,26 @@ from typing import Final
 
 from rich.console import Console
 
+from console.mails import mail_lines
 from console.stack.catch import Catch
+from console.stack.catcher.script import tag_of
 from console.stack.interrupts import Interrupts
 from console.stack.kafka import Kind
 from console.stack.live import LiveLine, status_line
 from console.stack.load import PER_SECOND, Posted, post_all
 from console.stack.plan import Ports, StackPlan, topology, without_settings
 from console.stack.ports import free_ports
-from console.stack.report import balance_table, complaints, dead_letters, one_mail
+from console.stack.report import (
+    balance_table,
+    complaints,
+    dead_letters,
+    one_history,
+    one_mail,
+)
 from console.stack.signups import signups
 from console.stack.stack import Machine, Stack, StackFailed, Started
-from console.stack.tally import DeadMail, Tally, balance
+from console.stack.tally import DeadMail, Tally, balance, ends
+from console.stack.view import StackView
 from console.stack.watch import Counts, Watch
 from console.stack.workplace import Workplace
 from retry_topics.headers import read_journey
@@ -27,11 +36,16 @@ from runtime.clock import Clock, Deadline, SystemClock
 from runtime.kafka.records import Record
 from schemas.codec import EventCodec
 from schemas.errors import Undecodable
+from schemas.mail_states import MailState
 
 TIERS: Final = "2s,4s,8s"
 _PARTITIONS: Final = 8
+#: Signups with this tag are sent at the third attempt: there is most to tell of them.
+_TWICE_REFUSED: Final = "tempfail2"
 #: The longest way is all tiers, 14 s; a slow machine may take several times as long.
 _SETTLE_SECONDS: Final = 75.0
+#: The status view is a moment behind, and more on a slow machine.
+_VIEW_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.3
 
 
@@ -65,7 +79,8 @@ class Demo:
                 self._settle(line)
             self._console.print(f"Settled after {self._clock.monotonic() - began:.0f} s.\n")
             self._stack.stop_workers()
-            return self._report()
+            with self._stack.view() as view:
+                return self._report(view)
         finally:
             self._catch.close()
 
@@ -104,20 +119,43 @@ class Demo:
     def _dead(self) -> list[DeadMail]:
         return [dead_mail(record) for record in self._watch.dead]
 
-    def _report(self) -> Tally:
+    def _told(self, view: StackView) -> dict[str, MailState]:
+        """Return the states by the view, as soon as they agree with what was seen, if they do."""
+        ended = ends(self._posted, self._catch.mails, self._dead())
+        deadline = Deadline(self._clock, _VIEW_SECONDS)
+        while True:
+            told = view.states(self._clock.now_ms())
+            if ended.items() <= told.items() or deadline.expired():
+                return told
+            self._stack.check()
+            time.sleep(_LOOK_SECONDS)
+
+    def _report(self, view: StackView) -> Tally:
         counts = self._watch.look()
         self._catch.refresh()
         dead = self._dead()
-        tally = balance(self._posted, self._catch.mails, dead, counts.entered)
+        tally = balance(self._posted, self._catch.mails, dead, counts.entered, self._told(view))
         if self._catch.mails:
             shown = min(self._catch.mails, key=lambda mail: mail.address)
             self._console.print(one_mail(self._catch.mail(shown.number)), "")
+        if history := self._history(view):
+            self._console.print(one_history(history), soft_wrap=True)
+            self._console.print()
         if dead:
             self._console.print(dead_letters(dead), "")
         self._console.print(balance_table(tally))
         for refused in [item for item in self._posted if item.mail_id is None][:3]:
             self._console.print(f"{refused.signup.address}: {refused.answer}", markup=False)
         return tally
+
+    def _history(self, view: StackView) -> list[str]:
+        """Return what the view tells of a mail that was sent after two failures."""
+        retries = len(self._stack.plan.topology.tiers)
+        for item in self._posted:
+            if item.mail_id is not None and tag_of(item.signup.address) == _TWICE_REFUSED:
+                mail = view.mail(item.mail_id)
+                return [] if mail is None else mail_lines(mail, retries)
+        return []
 
 
 def run_demo(size: DemoSize, machine: Machine, console: Console) -> int:

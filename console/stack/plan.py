@@ -51,6 +51,11 @@ class StackPlan:
         return f"http://{HOST}:{self.ports.api}"
 
     @property
+    def state_dir(self) -> Path:
+        """Where the parts keep what can be rebuilt: the status view, too."""
+        return self.directory / "state"
+
+    @property
     def page_url(self) -> str:
         """Where the caught mails are."""
         return f"http://{HOST}:{self.ports.page}"
@@ -78,9 +83,38 @@ def part_environ(plan: StackPlan, settings: Settings, bootstrap: str) -> dict[st
     `settings` has the properties of a Kafka that is not ours; ours needs none.
     """
     foreign = settings.origins["kafka_bootstrap_servers"] != "default"
+    variables = _decided(plan, settings, bootstrap) | {
+        env_name("kafka_properties"): json.dumps(settings.kafka_properties if foreign else {}),
+        # Empty is none: the view is in the state directory, whatever other one is named outside.
+        env_name("database_url"): "",
+    }
+    replaced = {f"{name}_FILE" for name in variables}
+    kept = {name: value for name, value in plan.environ.items() if name not in replaced}
+    return kept | variables
+
+
+def projector_environ(
+    environ: Mapping[str, str], settings: Settings, workers: int
+) -> dict[str, str]:
+    """Return the parts' environment for the projector: its metrics come behind the workers'."""
+    if not settings.metrics_port:
+        return dict(environ)
+    return {**environ, env_name("metrics_port"): str(settings.metrics_port + workers)}
+
+
+def settings_file(plan: StackPlan, settings: Settings, bootstrap: str) -> str:
+    """Return the settings with which commands in another shell mean this stack.
+
+    For `MAILCASCADE_CONFIG`. Kafka's properties are left out, for they may hold a password.
+    """
+    decided = _decided(plan, settings, bootstrap)
+    return "".join(f"{name}={value}\n" for name, value in decided.items())
+
+
+def _decided(plan: StackPlan, settings: Settings, bootstrap: str) -> dict[str, str]:
+    """Return the variables that are the stack's to decide and no secrets."""
     decided = {
         "kafka_bootstrap_servers": bootstrap,
-        "kafka_properties": json.dumps(settings.kafka_properties if foreign else {}),
         "kafka_group_protocol": settings.kafka_group_protocol,
         "topic_prefix": plan.topology.prefix,
         "partitions": str(plan.topology.partitions),
@@ -89,13 +123,10 @@ def part_environ(plan: StackPlan, settings: Settings, bootstrap: str) -> dict[st
         "mail_from": MAIL_FROM,
         "http_host": HOST,
         "http_port": str(plan.ports.api),
-        "state_dir": str(plan.directory / "state"),
+        "state_dir": str(plan.state_dir.absolute()),
         "drain_seconds": _DRAIN_SECONDS,
     }
-    variables = {env_name(field): value for field, value in decided.items()}
-    replaced = {f"{name}_FILE" for name in variables}
-    kept = {name: value for name, value in plan.environ.items() if name not in replaced}
-    return kept | variables
+    return {env_name(field): value for field, value in decided.items()}
 
 
 def own_module(module: str, *arguments: str) -> list[str]:

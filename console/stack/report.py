@@ -27,6 +27,9 @@ def balance_table(tally: Tally) -> Table:
     table.add_row("dead-lettered", str(tally.dead))
     table.add_row("duplicates", _bad_unless_zero(len(tally.duplicates)))
     table.add_row("lost", _bad_unless_zero(len(tally.lost)))
+    for state, count in sorted(tally.told.items()):
+        table.add_row(f"status view: {state}", str(count))
+    table.add_row("status view: missing or wrong", _bad_unless_zero(len(tally.mistold)))
     table.add_section()
     table.add_row("POST to acceptance, at first attempt: p50", _ms(tally.first_attempts.p50))
     table.add_row("  p99", _ms(tally.first_attempts.p99))
@@ -54,6 +57,12 @@ def one_mail(mail: Mapping[str, Any]) -> RenderableType:
     return Panel(Group(*lines, body), title="One of the mails", title_align="left", expand=False)
 
 
+def one_history(lines: Sequence[str]) -> Text:
+    """Return what the status view tells of one mail, to be printed without folding."""
+    title = Text("One that was refused twice, as `mailcascade status` tells it", style="italic")
+    return Text("\n").join([title, *map(Text, lines)])
+
+
 def complaints(tally: Tally) -> list[str]:
     """Return a sentence for each thing that is wrong with the balance."""
     found = []
@@ -63,6 +72,8 @@ def complaints(tally: Tally) -> list[str]:
         found.append(f"Neither sent nor dead-lettered: {_some(tally.lost)}.")
     if tally.duplicates:
         found.append(f"Ended more than once: {_some(tally.duplicates)}.")
+    if tally.mistold:
+        found.append(f"Told wrongly by the status view: {_some(tally.mistold)}.")
     return found
 
 

@@ -14,8 +14,15 @@ import httpx2
 from console.stack.children import Child, ChildSpec, tail
 from console.stack.interrupts import Interrupts
 from console.stack.kafka import KafkaBroker, Kind, Placement, Rung, new_broker, prepare
-from console.stack.plan import StackPlan, own_module, part_environ
+from console.stack.plan import (
+    StackPlan,
+    own_module,
+    part_environ,
+    projector_environ,
+    settings_file,
+)
 from console.stack.ports import HOST
+from console.stack.view import StackView
 from retry_topics.provisioning import apply, survey
 from runtime.clock import Deadline, SystemClock
 from runtime.kafka.admin import TopicAdmin
@@ -29,6 +36,7 @@ _KAFKA: Final = "Kafka"
 _CATCHER: Final = "Mail catcher"
 _API: Final = "API"
 _WORKERS: Final = "Workers"
+_PROJECTOR: Final = "Projector"
 
 
 class StackFailed(RuntimeError):
@@ -89,9 +97,16 @@ class Stack:
     @property
     def properties(self) -> Properties:
         """What a Kafka client of the stack's own connects with."""
-        if self._part_settings is None:
-            raise StackFailed("Kafka has not been started")
-        return client_properties(self._part_settings, role="stack")
+        return client_properties(self._settled(), role="stack")
+
+    @property
+    def settings_file(self) -> Path:
+        """A file with which `MAILCASCADE_CONFIG` makes commands in another shell mean the stack."""
+        return self.plan.directory.absolute() / "settings"
+
+    def view(self) -> StackView:
+        """Return what asks the status view; to be closed."""
+        return StackView(self._settled())
 
     @property
     def logs(self) -> Path:
@@ -116,10 +131,11 @@ class Stack:
         self._stop_child(_WORKERS)
 
     def stop(self) -> None:
-        """End everything in order: nobody asks, nobody sends, then the mail server, then Kafka."""
+        """End everything in order: nobody asks, nobody sends, then what is left, Kafka last."""
         # On a thread: the signal may arrive while this one holds a lock of the child's.
         self._interrupts.hurry_with(lambda: threading.Thread(target=self._kill).start())
         self.stop_workers()
+        self._stop_child(_PROJECTOR)
         self._stop_child(_CATCHER)
         if self._broker is not None:
             self._broker.stop()
@@ -130,6 +146,12 @@ class Stack:
             child.kill()
         if self._broker is not None and self._broker.kind is not Kind.EXTERNAL:
             self._broker.kill()
+
+    def _settled(self) -> Settings:
+        """Return the parts' settings, which are known once Kafka runs."""
+        if self._part_settings is None:
+            raise StackFailed("Kafka has not been started")
+        return self._part_settings
 
     def _start(self) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -142,9 +164,16 @@ class Stack:
         self._spawn(_WORKERS, workers, environ)
         self._spawn(_CATCHER, page, environ)
         self._spawn(_API, own_module("console", "ingest"), environ)
+        # Anew each time: a directory that is kept may have the view of another Kafka.
+        began_ms = self._clock.now_ms()
+        projector = own_module("console", "projector", "--rebuild")
+        apart = projector_environ(environ, self._settled(), self.plan.workers)
+        self._spawn(_PROJECTOR, projector, apart)
         self._await(_CATCHER, self._answers(f"{self.plan.page_url}/api/summary"))
         self._await(_API, self._answers(f"{self.plan.api_url}/readyz"))
         self._await(_WORKERS, self._lanes_spread)
+        with self.view() as view:
+            self._await(_PROJECTOR, lambda: view.is_kept_since(began_ms))
 
     def _start_kafka(self) -> dict[str, str]:
         """Start Kafka, or make sure that it answers, and return the environment of the parts."""
@@ -156,6 +185,7 @@ class Stack:
         self._broker.start()
         environ = part_environ(plan, self._settings, self._broker.bootstrap)
         self._part_settings = load_settings(environ)
+        self.settings_file.write_text(settings_file(plan, self._settings, self._broker.bootstrap))
         TopicAdmin(self.properties).ping()
         seconds = self._clock.monotonic() - began
         self._announce(Started(_KAFKA, self._broker.bootstrap, seconds))
@@ -195,6 +225,7 @@ class Stack:
             _CATCHER: f"{HOST}:{self.plan.ports.smtp}, page {self.plan.page_url}",
             _API: self.plan.api_url,
             _WORKERS: f"{self.plan.workers} processes",
+            _PROJECTOR: "keeps the status view",
         }
         self._announce(Started(name, where[name], self._clock.monotonic() - began))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from console.stack.load import Posted
+from schemas.mail_states import MailState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The balance. `lost` and `duplicates` are addresses; each should be empty."""
+    """The balance. `lost`, `duplicates` and `mistold` are addresses; each should be empty.
+
+    `told` counts mails by the state that the status view has them in; `mistold` are those that it
+    does not have, or not as what they ended as.
+    """
 
     posted: int
     accepted: int
@@ -45,13 +50,16 @@ class Tally:
     dead: int
     lost: tuple[str, ...]
     duplicates: tuple[str, ...]
+    told: Mapping[MailState, int]
+    mistold: tuple[str, ...]
     first_attempts: Latency
     all_mails: Latency
 
     @property
     def is_clean(self) -> bool:
-        """Tell whether every posted signup was accepted and ended in exactly one place."""
-        return self.posted == self.accepted and not self.lost and not self.duplicates
+        """Tell whether every signup was accepted, ended in one place, and is told as it ended."""
+        wrong = (self.lost, self.duplicates, self.mistold)
+        return self.posted == self.accepted and not any(wrong)
 
 
 def percentile(values: Sequence[int], share: float) -> int | None:
@@ -61,16 +69,34 @@ def percentile(values: Sequence[int], share: float) -> int | None:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
+def ends(
+    posted: Sequence[Posted], caught: Sequence[Caught], dead: Sequence[DeadMail]
+) -> dict[str, MailState]:
+    """Return what each mail that has ended is, by its id: as mailbox and dead-letter topic say."""
+    states = {mail.address: MailState.DEAD for mail in dead}
+    states.update((mail.address, MailState.SENT) for mail in caught)
+    return {
+        item.mail_id: states[item.signup.address]
+        for item in posted
+        if item.mail_id is not None and item.signup.address in states
+    }
+
+
 def balance(
     posted: Sequence[Posted],
     caught: Sequence[Caught],
     dead: Sequence[DeadMail],
     retried: Mapping[str, int],
+    told: Mapping[str, MailState],
 ) -> Tally:
-    """Return the balance of a run in which every address signed up once."""
+    """Return the balance of a run in which every address signed up once.
+
+    `told` are the states by the status view, by the mails' ids.
+    """
     accepted = {item.signup.address: item for item in posted if item.mail_id is not None}
-    ends = Counter(mail.address for mail in caught)
-    ends.update(mail.address for mail in dead)
+    reached = Counter(mail.address for mail in caught)
+    reached.update(mail.address for mail in dead)
+    ended = ends(posted, caught, dead)
     waits = {
         mail.address: mail.received_at - accepted[mail.address].posted_at
         for mail in reversed(caught)
@@ -83,8 +109,16 @@ def balance(
         sent=len(waits),
         retried=dict(retried),
         dead=len(dead),
-        lost=tuple(sorted(accepted.keys() - ends.keys())),
-        duplicates=tuple(sorted(address for address, count in ends.items() if count > 1)),
+        lost=tuple(sorted(accepted.keys() - reached.keys())),
+        duplicates=tuple(sorted(address for address, count in reached.items() if count > 1)),
+        told=Counter(told.values()),
+        mistold=tuple(
+            sorted(
+                address
+                for address, item in accepted.items()
+                if item.mail_id in ended and told.get(item.mail_id) is not ended[item.mail_id]
+            )
+        ),
         first_attempts=_latency(ordinary),
         all_mails=_latency(list(waits.values())),
     )

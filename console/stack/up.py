@@ -1,5 +1,7 @@
 """The stack on fixed ports until Ctrl-C, with its addresses and a line that tells how it is."""
 
+import shlex
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +50,7 @@ def run_up(options: UpOptions, machine: Machine, console: Console) -> Never:
     with Workplace(options.data_dir) as workplace, workplace.kept_on_failure(console):
         plan = _plan(options, workplace.directory, machine)
         with Stack(plan, machine, lambda part: show_part(console, part)) as stack:
-            console.print(_welcome(plan), markup=False, soft_wrap=True)
+            console.print(_welcome(plan, stack.settings_file), markup=False, soft_wrap=True)
             _look_on(stack, console, SystemClock())
 
 
@@ -99,7 +101,8 @@ def _check_ports(ports: Ports, rung: Rung) -> None:
     check_ports(wanted)
 
 
-def _welcome(plan: StackPlan) -> str:
+def _welcome(plan: StackPlan, settings_file: Path) -> str:
+    ask = f"MAILCASCADE_CONFIG={shlex.quote(str(settings_file))} {_own_name()} status"
     tiers = ", ".join(tier.label for tier in plan.topology.tiers)
     return f"""
   API documentation  {plan.api_url}/docs
@@ -112,5 +115,16 @@ Send a mail, then look at it on the page:
     -d '{{"email": "ada@example.com", "confirm_url": "https://app.example.com/confirm?token=1"}}'
 
 Addresses such as ada+greylist@example.com or ada+bounce@example.com are refused on purpose;
-the page lists them. Retries come after {tiers}. Ctrl-C stops everything.
+the page lists them. Retries come after {tiers}. What became of the mails, in another shell,
+with an id one mail's whole history; every other command works there in the same way:
+
+  {ask}
+
+Ctrl-C stops everything.
 """
+
+
+def _own_name() -> str:
+    """Return how this command was called, so that what is printed can be copied."""
+    called = sys.argv[0]
+    return shlex.quote(called) if Path(called).name == "mailcascade" else "mailcascade"

@@ -29,8 +29,12 @@ def test_the_demo_loses_nothing_and_leaves_nothing(tmp_path: Path) -> None:
         "dead-lettered": "2",
         "duplicates": "0",
         "lost": "0",
+        "status view: dead": "2",
+        "status view: sent": "58",
+        "status view: missing or wrong": "0",
     }
     assert "Hello Ada Lovelace" in demo.output
+    assert "sent after 2 failed attempts: 250 2.0.0" in demo.output
     assert "550 5.1.1 No such user here" in demo.output
     assert "shortened to 2s,4s,8s" in demo.output
 

@@ -1,6 +1,7 @@
 """`mailcascade up`, as a person runs it."""
 
 import os
+import shlex
 import signal
 import socket
 from pathlib import Path
@@ -27,16 +28,27 @@ class Ports:
             f"--api-port={self.api}",
         )
 
-    def sign_up(self, address: str) -> None:
-        """Post a signup."""
+    def sign_up(self, address: str) -> str:
+        """Post a signup and return the mail's id."""
         body = {"email": address, "confirm_url": "https://app.example.com/confirm?token=1"}
         answer = httpx2.post(f"http://{HOST}:{self.api}/v1/signups", json=body, timeout=10)
         assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
 
     def caught(self, address: str) -> int:
         """Return how many mails to the address were caught."""
         url = f"http://{HOST}:{self.page}/api/mails"
         return len(httpx2.get(url, params={"to": address}, timeout=10).json())
+
+
+def ask_as_told(up: Command, *more: str) -> str:
+    """Ask in another shell as `up` says to, and return the answer."""
+    (line,) = (line for line in up.output.splitlines() if line.endswith("mailcascade status"))
+    (setting,) = (word for word in shlex.split(line) if word.startswith("MAILCASCADE_CONFIG="))
+    name, _, file = setting.partition("=")
+    with Command("status", *more, environ={name: file}) as status:
+        status.exit_code(30)
+        return status.output
 
 
 @pytest.fixture
@@ -46,15 +58,17 @@ def ports() -> Ports:
 
 
 def test_up_delivers_shows_where_and_stops_in_order(ports: Ports, tmp_path: Path) -> None:
-    """The addresses work, the line counts, SIGTERM ends it with 0, and its data can be kept."""
+    """The addresses work, the line counts, status answers, SIGTERM ends it, data can be kept."""
     data = f"--data-dir={tmp_path / 'data'}"
     with Command("up", "--tiers=1s,2s", data, *ports.options) as up:
         up.wait_for(READY)
         assert f"http://127.0.0.1:{ports.api}/docs" in up.output
-        ports.sign_up("ada@example.com")
+        ada = ports.sign_up("ada@example.com")
         ports.sign_up("bob+bounce@example.com")
         wait_until(lambda: ports.caught("ada@example.com") == 1)
         up.wait_for("accepted 2 | sent 1 | waiting  1s: 0  2s: 0 | dead-lettered 1")
+        wait_until(lambda: ask_as_told(up, ada).startswith("sent: accepted by the relay"))
+        assert ask_as_told(up).endswith("2 mails\n")
         up.signal(signal.SIGTERM)
 
         assert up.exit_code(60) == 0, up.output
@@ -65,6 +79,7 @@ def test_up_delivers_shows_where_and_stops_in_order(ports: Ports, tmp_path: Path
         ports.sign_up("eve@example.com")
         wait_until(lambda: ports.caught("eve@example.com") == 1)
         assert ports.caught("ada@example.com") == 0, "a mail of the last time was sent again"
+        wait_until(lambda: ask_as_told(again, ada).startswith("sent: accepted by the relay"))
         again.signal(signal.SIGINT)
 
         assert again.exit_code(60) == 0, again.output

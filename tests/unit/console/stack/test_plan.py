@@ -13,12 +13,15 @@ from console.stack.plan import (
     check_ports,
     kafka_environ,
     part_environ,
+    projector_environ,
+    settings_file,
     topology,
     without_settings,
 )
 from console.stack.ports import HOST, free_ports
 from console.stack.rungs import BOOTSTRAP_SETTING
 from console.stack.stack import lanes_spread
+from consumers.status.reader import view_url
 from runtime.settings import load_settings
 
 
@@ -42,6 +45,39 @@ def test_no_mail_of_a_stack_can_leave_the_machine() -> None:
     assert "MAILCASCADE_SMTP_URL_FILE" not in environ
     assert environ["MAILCASCADE_MAX_IN_FLIGHT"] == "7"
     assert load_settings(environ).kafka_bootstrap_servers == "127.0.0.1:5"
+
+
+def test_the_view_is_in_the_stack_s_directory_and_other_shells_can_find_it(tmp_path: Path) -> None:
+    """Whatever database is named outside; the file for `MAILCASCADE_CONFIG` holds no secret."""
+    outside = {
+        "MAILCASCADE_DATABASE_URL": "postgresql+psycopg://ada:secret@db.example/mails",
+        "MAILCASCADE_KAFKA_PROPERTIES": '{"sasl.password": "secret"}',
+        BOOTSTRAP_SETTING: "kafka.example:9093",
+    }
+    wanted = plan(outside)
+    settings = load_settings(outside)
+    file = tmp_path / "settings"
+    file.write_text(settings_file(wanted, settings, "kafka.example:9093"))
+
+    parts = load_settings(part_environ(wanted, settings, "kafka.example:9093"))
+    shell = load_settings({"MAILCASCADE_CONFIG": str(file)})
+
+    assert view_url(parts) == view_url(shell) == "sqlite:////tmp/x/state/status.db"
+    assert (shell.kafka_bootstrap_servers, shell.topic_prefix) == ("kafka.example:9093", "demo")
+    assert shell.tiers == parts.tiers
+    assert "secret" not in file.read_text()
+
+
+@pytest.mark.parametrize(("port", "shown"), [("", None), ("0", 0), ("9100", 9103)])
+def test_the_projector_s_metrics_are_behind_those_of_the_workers(
+    port: str, shown: int | None
+) -> None:
+    """Worker processes take the port and those after it."""
+    environ = {"MAILCASCADE_METRICS_PORT": port}
+
+    apart = projector_environ(environ, load_settings(environ), workers=3)
+
+    assert load_settings(apart).metrics_port == shown
 
 
 def test_kafka_properties_are_only_for_a_kafka_that_was_named() -> None:
