@@ -53,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which broker and which databases the tests would use."""
+    if DESK not in config.stash:
+        return []
     return [
         f"kafka: {config.stash[DESK].describe()}; started by the first test that needs it",
         f"status view: {describe()}",

@@ -24,13 +24,18 @@ _log = get_logger("commands")
 def cancels(command: ControlCommand, standing: Standing | None) -> Standing | None:
     """Return how a mail stands after a demand, None where the demand changes nothing.
 
-    A mail that was never touched is cancelled before it comes. One whose end is in doubt is not:
-    it will be held for a person. A tenant can cancel only what is its own.
+    A mail that was never touched is cancelled before it comes; until then nobody knows whose it is,
+    so that a second tenant's demand, or the operator's, makes it count for whoever it is. One whose
+    end is in doubt is not cancelled: it will be held for a person. A tenant can cancel only what is
+    its own.
     """
     owner = owner_of(command.tenant)
     if standing is None:
         cancelled = Standing(MailState.CANCELLED, 0, 0, 0, owner)
         return cancelled if command.action is ControlAction.CANCEL else None
+    untouched = standing.state is MailState.CANCELLED and standing.owner not in (NOBODY, owner)
+    if untouched and command.action is ControlAction.CANCEL:
+        return standing._replace(owner=NOBODY)
     foreign = owner != NOBODY and standing.owner not in (NOBODY, owner)
     if foreign or standing.state in SETTLED or standing.state is MailState.SENDING:
         return None

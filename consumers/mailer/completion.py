@@ -27,8 +27,8 @@ class SuppressionChange:
 class Completion:
     """A record is finished here: its offset may be committed together with what it causes.
 
-    `records` are the ledger's entry, the forward, a suppression. Without a `change` of its mail the
-    record cannot be told again when it is read again, so its records go with its offset only.
+    `records` are the ledger's entry, the forward, a suppression. Where it changes nothing that is
+    kept, its record cannot be told when it is read again, so what it causes waits for its offset.
     `made` orders the completions of a worker: one mail's come from several partitions.
     """
 
@@ -42,7 +42,7 @@ class Completion:
     @property
     def ahead(self) -> bool:
         """Tell whether its records may be committed before its offset."""
-        return self.change is not None
+        return self.change is not None or self.suppression is not None
 
     @property
     def state(self) -> MailState | None:

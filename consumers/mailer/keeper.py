@@ -39,6 +39,7 @@ class Keeper:
         Raises:
             StoreFault: a store cannot be written, although its lane is still ours.
         """
+        kept: list[Callable[[], None]] = []
         by_ledger: dict[LaneLedger, list[Batch]] = {}
         for batch in batches:
             by_ledger.setdefault(batch.ledger, []).append(batch)
@@ -48,6 +49,10 @@ class Keeper:
             suppressions = [c.suppression for c in done if c.suppression is not None]
             if changes or suppressions:
                 self._keep(ledger, changes, suppressions, written)
+                kept.append(partial(ledger.committed, changes, suppressions))
+        if kept:
+            # All lanes at once: to wake the loop costs more than what it is woken for.
+            self._afterwards(lambda: [forget() for forget in kept])
 
     def _keep(
         self,
@@ -74,4 +79,3 @@ class Keeper:
             # The next owner reads it from the topic.
             if not ledger.gone:
                 raise
-        self._afterwards(partial(ledger.committed, changes, suppressions))

@@ -233,6 +233,8 @@ class Processor:
         try:
             if holds:
                 await self._intend(job, journey, MailState.SENDING, Words())
+                if (settled := self._stopped(job, journey, event)) is not None:
+                    return Aside(settled)
             began = self._parts.clock.monotonic()
             outcome = await self._parts.delivery.send(message)
             if isinstance(outcome, Accepted) and job.subject is not None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Never
+from typing import Final, Never, TypeAlias
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -21,6 +21,9 @@ from runtime.kafka.records import OutRecord, Partition
 from runtime.logs import get_logger
 
 _log = get_logger("kafka.transactions")
+
+#: Told what became of one record.
+_Report: TypeAlias = Callable[[KafkaError | None, Message], None]
 
 #: One call's patience; a transient failure is repeated until the caller's deadline.
 _STEP_SECONDS: Final = 5.0
@@ -104,9 +107,9 @@ class TransactionalProducer:
         self._written = {}
         try:
             self._producer.begin_transaction()
-            for record in transaction.records:
-                self._produce(record)
+            self._produce_all(transaction.records)
             self._checkpoint(CommitStep.AFTER_PRODUCE)
+            self._flush()
             # Not repeated after a time-out: the client would wait for its first call for ever.
             self._producer.send_offsets_to_transaction(
                 _places(transaction), transaction.metadata.opaque, _STEP_SECONDS
@@ -134,20 +137,44 @@ class TransactionalProducer:
         except KafkaException as error:
             _log.info("kafka.producer_given_up", error=_reason(error))
 
-    def _produce(self, record: OutRecord) -> None:
+    def _produce_all(self, records: Sequence[OutRecord]) -> None:
+        """Write the records; of each partition only the last one has its offset reported.
+
+        A report costs as much as the record. Where the key chooses the partition, each is reported.
+        """
+        last = {(record.topic, record.partition): record for record in records}
+        for record in records:
+            number = record.partition
+            if number is None or last[record.topic, number] is record:
+                self._produce(record, -1 if number is None else number, self._on_delivery)
+            else:
+                self._produce(record, number, None)
+
+    def _produce(self, record: OutRecord, number: int, report: _Report | None) -> None:
         while True:
             try:
                 self._producer.produce(
                     record.topic,
-                    value=record.value,
-                    key=record.key,
-                    partition=-1 if record.partition is None else record.partition,
+                    record.value,
+                    record.key,
+                    number,
+                    report,
                     headers=list(record.headers),
-                    on_delivery=self._on_delivery,
                 )
                 return
             except BufferError:
                 self._producer.poll(0.05)
+
+    def _flush(self) -> None:
+        """Have the records in their topics before the group's metadata is checked.
+
+        Whoever owns the partitions next reads up to the end that it finds then: what came later,
+        in a transaction that was not fenced, it would not see.
+        """
+        left = self._producer.flush(_STEP_SECONDS)
+        if left:
+            error = KafkaError(KafkaError._TIMED_OUT, f"{left} records are not acknowledged")
+            raise KafkaException(error)
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         topic, number, offset = message.topic(), message.partition(), message.offset()

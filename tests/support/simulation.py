@@ -81,14 +81,9 @@ class Mail:
 
     @property
     def cancelled_at(self) -> int | None:
-        """The offset of the first demand that has to stop it, None where there is none.
-
-        A stranger's demand that came first stands for the mail until its first record comes, and
-        hides those that follow.
-        """
-        first = min(self.cancels, key=lambda demand: demand[1], default=None)
-        rightful = first is not None and first[0] in ("", self.event.tenant)
-        return first[1] if first is not None and rightful else None
+        """The offset of the first demand that has to stop it, None where there is none."""
+        rightful = (at for tenant, at in self.cancels if tenant in ("", self.event.tenant))
+        return min(rightful, default=None)
 
     @property
     def holds(self) -> bool:

@@ -1,5 +1,7 @@
 """What must hold in a simulated world: at each handing over, and at its end."""
 
+from itertools import pairwise
+
 from retry_topics.headers import read_journey
 from runtime.kafka.records import Partition
 from schemas.ledger import LedgerEntry
@@ -36,6 +38,9 @@ def check_send(world: World, mail: Mail, worker: Worker) -> None:
         raise Violation(f"{mail.id} is handed over although its recipient is suppressed")
 
 
+_CANCELLED_AGAIN = (MailState.CANCELLED, MailState.CANCELLED)
+
+
 def check_end(world: World) -> None:
     """Tell whether a world that is at rest is as it has to be.
 
@@ -48,7 +53,8 @@ def check_end(world: World) -> None:
         told = f"{mail.id} ({', '.join(states)})"
         if not states or states[-1] in MOVING:
             raise Violation(f"{told} has not ended")
-        if any(state in SETTLED for state in states[:-1]):
+        # Whose demand it was can be told again as long as the mail has not come.
+        if any(a in SETTLED and (a, b) != _CANCELLED_AGAIN for a, b in pairwise(states)):
             raise Violation(f"{told} goes on after it was over")
         if (reason := _unfounded(world, mail, entries[-1])) is not None:
             raise Violation(f"{told}: {reason}")

@@ -116,8 +116,15 @@ class Tables:
 
     def suppressed(self, address_hash: bytes) -> bool:
         """Tell whether this hash is among the suppressions."""
-        with _translated(), self._handles, self._environment.begin() as transaction:
-            return transaction.get(address_hash, None, self._suppressions) is not None
+        try:
+            with self._handles:
+                transaction = self._environment.begin()
+                try:
+                    return transaction.get(address_hash, None, self._suppressions) is not None
+                finally:
+                    transaction.abort()
+        except lmdb.Error as error:
+            raise StoreBroken(f"the store cannot be used: {error}") from error
 
     def offsets(self) -> dict[Partition, int]:
         """Return the stored offsets."""

@@ -3,6 +3,7 @@
 import pytest
 
 from consumers.mailer.commands import cancels, may_stop
+from consumers.mailer.ledger.judge import Verdict, judge
 from schemas.control import ControlAction, ControlCommand
 from schemas.ledger import NOBODY, Standing, owner_of
 from schemas.mail_states import MOVING, PARKED, SETTLED, MailState
@@ -29,8 +30,22 @@ def test_a_mail_that_waits_or_is_parked_is_cancelled(state: MailState, tenant: s
 
 @pytest.mark.parametrize("state", sorted(MailState))
 def test_a_stranger_changes_nothing(state: MailState) -> None:
-    """A tenant can cancel only what is its own."""
-    assert cancels(demand(tenant="zoo"), standing(state)) is None
+    """A tenant can cancel only what is its own; of what is cancelled, only whose demand it was."""
+    changed = cancels(demand(tenant="zoo"), standing(state))
+    if state is MailState.CANCELLED:
+        assert changed == standing(state)._replace(owner=NOBODY)
+    else:
+        assert changed is None
+
+
+def test_a_stranger_s_demand_does_not_hide_the_owner_s() -> None:
+    """Before the mail comes nobody knows whose it is, so two demands count for whoever it is."""
+    strange = cancels(demand(tenant="zoo"), None)
+    assert strange is not None
+    both = cancels(demand(), strange)
+    assert both == strange._replace(owner=NOBODY)
+    assert judge(strange, 0, 0, OWNER) is Verdict.PROCEED
+    assert judge(both, 0, 0, OWNER) is Verdict.DROP
 
 
 @pytest.mark.parametrize("action", [ControlAction.CANCEL, ControlAction.DISCARD])
