@@ -37,6 +37,7 @@ class KafkaCluster:
         self._clock = clock
         self._properties = client_properties(settings, role="console")
         self._admin = TopicAdmin(self._properties)
+        self._reached = False
         self._writer: RecordWriter | None = None
 
     def __enter__(self) -> Self:
@@ -53,14 +54,17 @@ class KafkaCluster:
 
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has."""
+        self._reach()
         return len(self._admin.spans([topic]))
 
     def members(self, group: str) -> int:
         """Return how many members a consumer group has."""
+        self._reach()
         return members_of(self._properties, group)
 
     def records(self, topic: str, numbers: Collection[int] | None = None) -> Iterator[Record]:
         """Yield what is committed in a topic, or in these partitions of it, each in order."""
+        self._reach()
         spans = self._admin.spans([topic])
         wanted = {
             place: span
@@ -71,6 +75,13 @@ class KafkaCluster:
 
     def write(self, records: Sequence[OutRecord]) -> None:
         """Write the records; when it returns, all in-sync replicas have them."""
+        self._reach()
         if self._writer is None:
             self._writer = RecordWriter(self._properties, self._clock)
         self._writer.write(records)
+
+    def _reach(self) -> None:
+        """Make sure, once, that Kafka answers: asked in this way it says sooner, and why not."""
+        if not self._reached:
+            self._admin.ping()
+            self._reached = True
