@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from consumers.mailer.ledger.gathering import GatheringStore
 from consumers.mailer.ledger.lane import Acceptances, LaneLedger, RecordKey
 from consumers.mailer.ledger.restore import RestoreFailed, Ticket
 from consumers.mailer.ledger.store import LaneStore
@@ -56,7 +57,8 @@ class LedgerDesk:
                 return
             # Read last: whoever had the lane on this host has written its last line by now.
             accepted = self._read_journals(lane)
-            report(Fetched(asker, LaneLedger(lane, result, self._journal, accepted)))
+            store = GatheringStore(result)
+            report(Fetched(asker, LaneLedger(lane, store, self._journal, accepted)))
 
         return self._restorer.restore(lane, done)
 
