@@ -20,6 +20,9 @@ TEXT_CHARACTERS: Final = 300
 #: For the words of closed vocabularies, of which there are few.
 _word: Final = lru_cache(maxsize=1024)(write_string)
 _SYMBOLS: Final = ("unknown", *(state.value for state in MailState if state != MailState.QUEUED))
+_STATE_LONGS: Final = {symbol: write_long(number) for number, symbol in enumerate(_SYMBOLS)}
+#: For generations, steps and attempts, most of which are small.
+_small: Final = lru_cache(maxsize=1024)(write_long)
 _STATES: Final = tuple(MailState(symbol) if symbol != "unknown" else None for symbol in _SYMBOLS)
 
 
@@ -81,10 +84,10 @@ def write_entry(entry: LedgerEntry) -> bytes:
     return b"".join(
         (
             framing(KIND).header,
-            write_long(_SYMBOLS.index(entry.state)),
-            write_long(entry.generation),
-            write_long(entry.step),
-            write_long(entry.attempts),
+            _STATE_LONGS[entry.state],
+            _small(entry.generation),
+            _small(entry.step),
+            _small(entry.attempts),
             entry.owner,
             write_long(entry.at),
             NULL if due_at is None else VALUE + write_long(due_at),
