@@ -9,6 +9,9 @@ from uuid import UUID
 from consumers.status.reader import MailStatus, StatusPage, StatusQuery, StatusUnavailable
 from ingest.problems import Kind, Refused, refused
 from runtime.clock import Clock
+from runtime.logs import get_logger
+
+_log = get_logger("ingest")
 
 T = TypeVar("T")
 
@@ -42,6 +45,7 @@ class StatusView:
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(_THREADS, "status-view")
         self._questions = 0
+        self._away = False
 
     async def mail(self, event_id: UUID) -> MailStatus | None:
         """Return a mail with its history, None where the view does not know it.
@@ -71,13 +75,27 @@ class StatusView:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._seconds):
-                return await loop.run_in_executor(self._threads, question)
+                answer = await loop.run_in_executor(self._threads, question)
         except StatusUnavailable as error:
-            raise _unavailable(str(error), _RETRY_ABSENT) from error
+            self._tell_away(str(error))
+            raise _unavailable("The status view cannot be read", _RETRY_ABSENT) from error
         except TimeoutError as error:
             raise _unavailable("The status view does not answer in time", _RETRY_ABSENT) from error
         finally:
             self._questions -= 1
+        self._tell_back()
+        return answer
+
+    def _tell_away(self, reason: str) -> None:
+        """Log why, once: the reason names hosts and files, which are nothing for clients."""
+        if not self._away:
+            self._away = True
+            _log.warning("ingest.status_view_away", reason=reason)
+
+    def _tell_back(self) -> None:
+        if self._away:
+            self._away = False
+            _log.info("ingest.status_view_back")
 
 
 def _unavailable(reason: str, retry_after_s: int) -> Refused:
