@@ -140,7 +140,7 @@ class TopicAdmin:
         """
         described = self._describe(topics)
         if missing := sorted(set(topics) - described.keys()):
-            raise TopicMissing(f"there is no topic {', '.join(missing)}")
+            raise TopicMissing.named(*missing)
         return self.partition_spans(
             [
                 Partition(name, info.id)
@@ -170,7 +170,7 @@ class TopicAdmin:
         """
         described = self._describe(names)
         if missing := sorted(set(names) - described.keys()):
-            raise TopicMissing(f"there is no topic {', '.join(missing)}")
+            raise TopicMissing.named(*missing)
         return {name: str(description.topic_id) for name, description in described.items()}
 
     def _offsets(self, partitions: Sequence[Partition], spec: OffsetSpec) -> dict[Partition, int]:

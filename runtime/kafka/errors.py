@@ -11,6 +11,8 @@
 A `KafkaFault` is about Kafka, never about a record: whoever meets one keeps the record.
 """
 
+from typing import Self
+
 from confluent_kafka import KafkaError, KafkaException
 
 
@@ -37,6 +39,14 @@ class KafkaRefused(KafkaFault):
 
 class TopicMissing(KafkaRefused):
     """The topic or partition does not exist."""
+
+    @classmethod
+    def named(cls, *topics: str) -> Self:
+        """Return the error about these topics, with what to do about it."""
+        return cls(
+            f"there is no topic {', '.join(topics)}; `mailcascade topics apply` creates what is "
+            "missing, if MAILCASCADE_TOPIC_PREFIX is right"
+        )
 
 
 class KafkaRetriable(KafkaFault):

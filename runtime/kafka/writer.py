@@ -12,7 +12,13 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from runtime.clock import Clock, Deadline
 from runtime.kafka.client import client_logger
-from runtime.kafka.errors import KafkaFault, KafkaRefused, KafkaUnreachable, translate
+from runtime.kafka.errors import (
+    KafkaFault,
+    KafkaRefused,
+    KafkaUnreachable,
+    TopicMissing,
+    translate,
+)
 from runtime.kafka.pending import Publishable
 from runtime.kafka.published import Delivered, PublishFailed, publish_error
 from runtime.kafka.records import Partition
@@ -145,7 +151,9 @@ class _Batch:
 
     def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self.fail(_fault(error, self._address))
+            fault = _fault(error, self._address)
+            missing = isinstance(fault, TopicMissing)
+            self.fail(TopicMissing.named(message.topic() or "") if missing else fault)
             return
         place = Partition(message.topic() or "", message.partition() or 0)
         self.delivered[index] = Delivered(place, message.offset() or 0)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -47,8 +47,10 @@ def topology(topics: Callable[..., Topology]) -> Topology:
 def run(broker: BrokerAddress, topology: Topology, tmp_path: Path) -> Run:
     """Runs `mailcascade` for the test's own topics."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environ = {
+    def run(
+        *arguments: str, environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        own = {
             "PATH": "/usr/bin:/bin",
             "USER": "eve",
             "MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
@@ -58,7 +60,7 @@ def run(broker: BrokerAddress, topology: Topology, tmp_path: Path) -> Run:
         }
         return subprocess.run(
             [sys.executable, "-m", "console", *arguments],
-            env=environ,
+            env=own | dict(environ or {}),
             capture_output=True,
             text=True,
             timeout=60,
@@ -129,6 +131,18 @@ def test_what_is_asked_of_the_workers_is_in_the_recipient_s_lane(
         (ControlAction.SUPPRESS, None, ADDRESS, "", "eve", "asked us to"),
         (ControlAction.UNSUPPRESS, None, ADDRESS, "", "eve", ""),
     ]
+
+
+def test_a_topic_that_is_missing_is_named_with_what_creates_it(
+    run: Run, topology: Topology
+) -> None:
+    """Whether the command reads it or writes to it."""
+    environ = {"MAILCASCADE_TOPIC_PREFIX": f"{topology.prefix}-not"}
+    for arguments, kind in ((("cancel", MAIL_ID), "control"), (("held", "list"), "dlt")):
+        done = run(*arguments, environ=environ)
+
+        assert done.returncode == 1
+        assert f"there is no topic {topology.prefix}-not.{kind}; `mailcascade topics" in done.stderr
 
 
 def test_a_held_mail_is_listed_and_released(
