@@ -19,6 +19,7 @@ from runtime.clock import SystemClock
 from runtime.kafka.errors import KafkaFault
 from runtime.lifecycle import stop_when_closed
 from runtime.logs import configure_logs, get_logger
+from runtime.metrics import MetricsNotShown
 from runtime.setting_report import describe, explain
 from runtime.settings import Settings, SettingsError, load_settings
 
@@ -123,7 +124,7 @@ def worker(
     if stop_on_eof:
         stop_when_closed(_STDIN)
     with (
-        explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot),
+        explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot, MetricsNotShown),
         explained(BrokenCatalogue, code=_WRONG),
     ):
         run_worker(settings)

@@ -2,6 +2,7 @@
 
 from console.failures import ExitCode, explained
 from runtime.kafka.errors import KafkaFault
+from runtime.metrics import MetricsNotShown
 from runtime.settings import Settings
 
 
@@ -17,7 +18,7 @@ def keep_view(settings: Settings, rebuild: bool) -> None:
     from consumers.status.store import ViewFault  # noqa: PLC0415
 
     with (
-        explained(ViewFault, KafkaFault, OSError),
+        explained(ViewFault, KafkaFault, MetricsNotShown, OSError),
         explained(UnusableUrl, code=ExitCode.WRONG_SETTING),
     ):
         run_projector(settings, rebuild)

@@ -53,6 +53,10 @@ class UnknownMetric(LookupError):
     """A metric, or a set of labels, that the catalogue does not have."""
 
 
+class MetricsNotShown(Exception):
+    """Where the metrics are to be shown is not this machine's, or is taken."""
+
+
 class Metrics:
     """The values of a catalogue's metrics. Thread-safe, as the client library is."""
 
@@ -100,9 +104,15 @@ class Metrics:
         """Show the metrics over HTTP while the context lasts; yields the port, for 0 a free one.
 
         Raises:
-            OSError: the address cannot be bound.
+            MetricsNotShown: the address cannot be bound.
         """
-        server, thread = start_http_server(port, host, self._registry)
+        try:
+            server, thread = start_http_server(port, host, self._registry)
+        except OSError as error:
+            raise MetricsNotShown(
+                f"metrics cannot be shown on {host} port {port} (MAILCASCADE_METRICS_PORT): "
+                f"{error.strerror or error}"
+            ) from error
         try:
             yield int(server.server_address[1])
         finally:

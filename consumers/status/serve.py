@@ -41,7 +41,8 @@ def run_projector(settings: Settings, rebuild: bool) -> None:
 
     Raises:
         ViewFault, KafkaFault: the projector cannot go on; the message says why.
-        OSError: the state directory cannot be made, or the metrics' port cannot be bound.
+        MetricsNotShown: the metrics' port cannot be bound.
+        OSError: the state directory cannot be made.
     """
     if settings.database_url is None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)

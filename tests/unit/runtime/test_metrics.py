@@ -5,7 +5,7 @@ import urllib.request
 import pytest
 
 from runtime.metric_catalogue import INGEST_METRICS, WORKER_METRICS, as_table
-from runtime.metrics import Metric, MetricKind, Metrics, UnknownMetric
+from runtime.metrics import Metric, MetricKind, Metrics, MetricsNotShown, UnknownMetric
 
 _COUNTER = Metric("mailcascade_things_total", MetricKind.COUNTER, "Things.", ("kind",))
 _GAUGE = Metric("mailcascade_open", MetricKind.GAUGE, "Open.")
@@ -41,6 +41,16 @@ def test_the_metrics_can_be_scraped(metrics: Metrics) -> None:
 
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url, timeout=5)
+
+
+def test_a_port_that_is_taken_is_named_with_its_setting(metrics: Metrics) -> None:
+    """Whoever reads it knows what to change."""
+    with (
+        metrics.served("127.0.0.1", 0) as port,
+        pytest.raises(MetricsNotShown, match=rf"port {port} \(MAILCASCADE_METRICS_PORT\): "),
+        metrics.served("127.0.0.1", port),
+    ):
+        pass
 
 
 def test_a_name_that_the_catalogue_does_not_have_raises(metrics: Metrics) -> None:
