@@ -226,7 +226,9 @@ def _view(settings: Settings) -> Iterator["StatusReader"]:
     key = settings.status_key
     reader = StatusReader(view_url(settings), None if key is None else key.get_secret_value())
     try:
-        with explained(StatusUnavailable):
-            yield reader
+        yield reader
+    except StatusUnavailable as error:
+        where = f"\nit is looked for in {reader.place} (MAILCASCADE_DATABASE_URL)"
+        raise CommandFailed(f"{error}{where if reader.place else ''}") from error
     finally:
         reader.close()

@@ -4,6 +4,7 @@
 
     DatabaseAway    it cannot be used at the moment; asking again may help
     UnusableUrl     the URL names no database that could be opened
+    FileReplaced    the file that was written to is not there any more, or another one is
 """
 
 import sqlite3
@@ -36,8 +37,14 @@ class UnusableUrl(Exception):
     """The URL names no database. The message does not have it, for it may hold a password."""
 
 
+class FileReplaced(Exception):
+    """What is written would go where nobody reads it. The message says what to do."""
+
+
 def open_writer(url: str) -> Engine:
     """Return the engine of the one process that writes; nothing is connected yet.
+
+    Every use of it may raise `FileReplaced`, where the database is a file.
 
     Raises:
         UnusableUrl: there can be no such database.
@@ -46,14 +53,24 @@ def open_writer(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return _postgresql(parsed, pool_size=1, statement_seconds=_WRITE_SECONDS)
     engine = create_engine(parsed, pool_size=1, max_overflow=0, connect_args=_sqlite_arguments())
+    path = Path(parsed.database or "")
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    def prepare(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
         # So that our own BEGIN below is the only one, also around changes of the tables.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        entry.info["file"] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def lend(_connection: sqlite3.Connection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        if _identity(path) != entry.info["file"]:
+            raise FileReplaced(
+                f"{path}, which has the status view, was removed or replaced while it was written "
+                "to; start the projector again, and it makes the view anew"
+            )
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -100,6 +117,17 @@ def open_reader(url: str, monotonic: Callable[[], float]) -> Engine:
         entry.info["until"] = monotonic() + _READ_SECONDS
 
     return engine
+
+
+def place_of(url: str) -> str:
+    """Return where a database is, in words that give no credentials away; empty for no database."""
+    try:
+        parsed = _parsed(url)
+    except UnusableUrl:
+        return ""
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.database or ""
+    return f"{parsed.database or ''} at {parsed.host or 'localhost'}:{parsed.port or 5432}"
 
 
 def reason_of(error: SQLAlchemyError) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, or_
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from consumers.status.database import UnusableUrl, open_reader, reason_of
+from consumers.status.database import UnusableUrl, open_reader, place_of, reason_of
 from consumers.status.history import StoredItem, read_history
 from consumers.status.tables import MAILS, ONLY, VIEW, storable
 from runtime.clock import SystemClock
@@ -229,6 +229,11 @@ class StatusReader:
                 select(VIEW.c.projected_at, VIEW.c.behind).where(VIEW.c.id == ONLY)
             ).one_or_none()
         return Freshness(None, None) if row is None else Freshness(row.projected_at, row.behind)
+
+    @property
+    def place(self) -> str:
+        """Where the view is looked for, without credentials; empty where the URL is none."""
+        return place_of(self._url)
 
     def close(self) -> None:
         """Close what was opened; a later question opens it again."""

@@ -25,7 +25,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from consumers.status.changes import Change
-from consumers.status.database import DatabaseAway, open_writer, reason_of
+from consumers.status.database import (
+    DatabaseAway,
+    FileReplaced,
+    open_writer,
+    place_of,
+    reason_of,
+)
 from consumers.status.mail import Mail, mail_of, row_of
 from consumers.status.reader import key_check
 from consumers.status.tables import MAILS, ONLY, POSITIONS, SOURCES, VIEW
@@ -96,6 +102,7 @@ class ViewStore:
 
     def __init__(self, url: str, writer: str, holder: str) -> None:
         self._engine = open_writer(url)
+        self._place = place_of(url)
         self._writer = writer
         self._holder = holder
         self._sequence = 0
@@ -224,8 +231,11 @@ class ViewStore:
         try:
             with self._engine.begin() as connection:
                 yield connection
+        except FileReplaced as error:
+            raise ViewUnusable(str(error)) from error
         except SQLAlchemyError as error:
-            reason = f"the status view's database cannot be used: {reason_of(error)}"
+            reason = f"the status view's database, {self._place}, cannot be used: "
+            reason += reason_of(error)
             if _passes(error):
                 raise DatabaseAway(reason) from error
             raise ViewUnusable(reason) from error

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from consumers.status.changes import Accepted, Change, Noted
+from consumers.status.database import DatabaseAway
 from consumers.status.history import read_history
 from consumers.status.store import (
     OtherSource,
@@ -248,3 +250,32 @@ def test_any_batching_gives_the_same_view(
         store.write(_progress(*changes[start:end]))
 
     assert rows(database) == at_once
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_was_removed_is_not_written_to_any_more(tmp_path: Path, replaced: bool) -> None:
+    """Nobody would read it; the error says what helps, and so it does."""
+    file = tmp_path / "view.db"
+    with closing(ViewStore(f"sqlite:///{file}", "one", "host")) as store:
+        store.upgrade("key", renew=False)
+        file.unlink()
+        if replaced:
+            file.touch()
+        with pytest.raises(ViewUnusable, match=r"view\.db, .* start the projector again"):
+            store.claim()
+    with closing(ViewStore(f"sqlite:///{file}", "two", "host")) as store:
+        store.upgrade("key", renew=False)
+        assert store.claim().positions == {}
+
+
+def test_what_went_wrong_names_the_database_without_its_password(tmp_path: Path) -> None:
+    """In the place of the projector's log where an operator looks first."""
+    nowhere = tmp_path / "no" / "view.db"
+    for url, place in (
+        (f"sqlite:///{nowhere}", str(nowhere)),
+        ("postgresql+psycopg://ada:secret@127.0.0.1:1/mails", "mails at 127.0.0.1:1"),
+    ):
+        with closing(ViewStore(url, "one", "host")) as store:
+            with pytest.raises(DatabaseAway, match=place) as raised:
+                store.standing()
+            assert "secret" not in str(raised.value)

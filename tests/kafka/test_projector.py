@@ -283,6 +283,25 @@ def test_a_locked_file_is_waited_for(kafka: Kafka, projecting: Projecting, tmp_p
         _stop(command)
 
 
+def test_a_file_that_was_removed_ends_the_projector_and_the_next_one_makes_it_anew(
+    kafka: Kafka, projecting: Projecting, tmp_path: Path
+) -> None:
+    """Without `--rebuild`: there is nothing in the new file to be emptied."""
+    url = f"sqlite:///{tmp_path / 'gone.db'}"
+    event = signup("a@example.com")
+    kafka.write(_life(kafka.topology, event))
+    command = projecting(url=url)
+    _until_shown(url, {event.event_id: "sent"})
+    for file in tmp_path.glob("gone.db*"):
+        file.unlink()
+
+    assert command.exit_code(30) == 1
+    assert "removed or replaced" in command.output
+    again = projecting(url=url)
+    _until_shown(url, {event.event_id: "sent"})
+    _stop(again)
+
+
 @pytest.mark.skipif("postgresql" not in kinds(), reason="there is no PostgreSQL on this machine")
 def test_a_server_that_ends_and_comes_back_loses_nothing(
     kafka: Kafka, projecting: Projecting

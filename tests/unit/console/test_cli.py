@@ -167,9 +167,10 @@ def test_wrong_arguments_have_exit_code_2(arguments: tuple[str, ...], named: str
 def test_a_status_view_that_is_not_there_is_an_error(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """With the command that makes it."""
+    """With the place where it is looked for and the command that makes it."""
     done = _run(*arguments, environ={"MAILCASCADE_STATE_DIR": str(tmp_path)})
 
     assert done.returncode == 1
     assert "mailcascade projector" in done.stderr
+    assert f"it is looked for in {tmp_path}/status.db (MAILCASCADE_DATABASE_URL)" in done.stderr
     assert "Traceback" not in done.stderr
