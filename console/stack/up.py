@@ -115,8 +115,10 @@ Send a mail, then look at it on the page:
     -d '{{"email": "ada@example.com", "confirm_url": "https://app.example.com/confirm?token=1"}}'
 
 Addresses such as ada+greylist@example.com or ada+bounce@example.com are refused on purpose;
-the page lists them. Retries come after {tiers}. What became of the mails, in another shell,
-with an id one mail's whole history; every other command works there in the same way:
+the page lists them. Retries come after {tiers}.
+
+What became of the mails, asked in another shell; with an id behind it, one mail's whole history
+(`export MAILCASCADE_CONFIG` there, and the other commands work in the same way, too):
 
   {ask}
 
