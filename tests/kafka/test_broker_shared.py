@@ -5,6 +5,7 @@ import socket
 from confluent_kafka.admin import AdminClient
 
 from console.stack.kafka.readiness import answers
+from retry_topics.topic_specs import desired
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress
 
@@ -12,7 +13,7 @@ from tests.support.broker import BrokerAddress
 def test_a_topology_has_the_same_partitions_everywhere(
     broker: BrokerAddress, topics: TopicsFactory
 ) -> None:
-    """Main, tiers, DLT, ledger and control exist and have equally many partitions."""
+    """Every topic of the topology exists and has equally many partitions."""
     topology = topics(tiers="1s,2s", partitions=3)
 
     found = AdminClient({"bootstrap.servers": broker.bootstrap}).list_topics(timeout=10).topics
@@ -22,8 +23,7 @@ def test_a_topology_has_the_same_partitions_everywhere(
         if name.startswith(topology.prefix)
     }
 
-    names = [topology.main, *topology.retries, topology.dlt, topology.ledger, topology.control]
-    assert counts == dict.fromkeys(names, 3)
+    assert counts == dict.fromkeys((spec.name for spec in desired(topology, 1)), 3)
 
 
 def test_readiness_needs_a_broker_and_not_only_an_open_port(broker: BrokerAddress) -> None:
