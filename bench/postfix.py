@@ -47,7 +47,8 @@ def find_programs(environ: Mapping[str, str], elsewhere: Sequence[str] = _SBIN) 
         raise PostfixMissing(
             "workers are measured beside smtp-source, and smtp-sink and smtp-source are not there."
             "\nInstall them:  apt-get install postfix     (Debian, Ubuntu; it needs no "
-            "configuration)\nor leave this part out:  python -m bench --only ingest --only latency"
+            "configuration)\nor leave out what needs them:  python -m bench --only ingest "
+            "--only latency --only projector"
         )
     return Programs(sink, source)
 
