@@ -147,6 +147,8 @@ def kill_siblings(
             workers[victim] = start()
         wait_for_all(catcher, [f"user{number}@example.com" for number in range(posted)], 120)
         settled(kafka)
+        log = tmp_path / "log"
+        wait_until(lambda: log.read_text().count('"worker.started"') == kills + 2, 30, "the last")
         for worker in workers:
             assert worker.stop() == 0
     return repeats(catcher)
