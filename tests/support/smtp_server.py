@@ -235,14 +235,24 @@ class _Conversation:
 
     async def _log_in(self, rest: str) -> None:
         mechanism, _, proof = rest.partition(" ")
-        if mechanism == "LOGIN":
-            await self._write("334 UGFzc3dvcmQ6")
-            password = (await self._reader.readline()).strip()
-            self._session.login = (_plain(proof), _plain(password.decode()))
-        else:
-            _, user, password_text = _plain(proof).split("\0")
-            self._session.login = (user, password_text)
+        match mechanism:
+            case "LOGIN":
+                user = await self._ask("334 VXNlcm5hbWU6")
+                self._session.login = (user, await self._ask("334 UGFzc3dvcmQ6"))
+            case "XOAUTH2":
+                user, bearer = _plain(proof).rstrip("\1").split("\1")
+                self._session.login = (
+                    user.removeprefix("user="),
+                    bearer.removeprefix("auth=Bearer "),
+                )
+            case _:
+                _, user, password = _plain(proof).split("\0")
+                self._session.login = (user, password)
         await self._answer(Phase.AUTH, "235 2.7.0 Welcome")
+
+    async def _ask(self, challenge: str) -> str:
+        await self._write(challenge)
+        return _plain((await self._reader.readline()).decode())
 
     async def _take_content(self) -> None:
         lines = []
