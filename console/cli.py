@@ -110,9 +110,10 @@ def worker(
     """Run workers that send the mails. SIGTERM finishes the mails in hand, then stops."""
     settings = _long_running()
     # Loaded here, so that the API does not carry the delivery in its memory.
+    from consumers.delivery.rule_files import BrokenRules  # noqa: PLC0415
     from consumers.mailer.committer import CommitterFailed  # noqa: PLC0415
     from consumers.mailer.slots import NoSlot  # noqa: PLC0415
-    from consumers.serve import TopicsUnfit, run_worker  # noqa: PLC0415
+    from consumers.serve import TopicsUnfit, UnfitRelay, run_worker  # noqa: PLC0415
     from consumers.supervisor import Supervision, supervise  # noqa: PLC0415
     from schemas.errors import BrokenCatalogue  # noqa: PLC0415
 
@@ -124,7 +125,7 @@ def worker(
         stop_when_closed(_STDIN)
     with (
         explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot),
-        explained(BrokenCatalogue, code=_WRONG),
+        explained(BrokenCatalogue, BrokenRules, UnfitRelay, code=_WRONG),
     ):
         run_worker(settings)
 

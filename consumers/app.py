@@ -12,6 +12,7 @@ from typing import Final
 from consumers.delivery.compose import Composer
 from consumers.delivery.endpoint import parse_relays
 from consumers.delivery.mime import Sender
+from consumers.delivery.outcome import Classifier
 from consumers.delivery.protocol import Delivery
 from consumers.delivery.relays import deliver_to
 from consumers.delivery.render import Renderer
@@ -62,6 +63,7 @@ class WorkerParts:
 
     topology: Topology
     catalogue: Catalogue
+    classifier: Classifier
     codec: EventCodec
     metrics: Metrics
     clock: Clock
@@ -91,6 +93,7 @@ class Worker:
             settings.smtp_connections,
             parts.clock,
             lambda: ownership.count / consumed,
+            parts.classifier,
         )
         gates = (relay_gate, registry_gate)
         intend = Intentions(self._loop, reports.put).commit

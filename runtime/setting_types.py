@@ -17,7 +17,7 @@ _BROKER: Final = re.compile(
 )
 _SMTP_SCHEMES: Final = ("smtp", "smtp+starttls", "smtps")
 _TOKEN_OPTIONS: Final = frozenset({"token-file", "token-command"})
-_SMTP_OPTIONS: Final = frozenset({"ca", "helo", "weight", "rate"}) | _TOKEN_OPTIONS
+_SMTP_OPTIONS: Final = frozenset({"ca", "helo", "weight", "rate", "profile"}) | _TOKEN_OPTIONS
 
 
 def bootstrap_servers(text: str) -> str:

@@ -96,7 +96,8 @@ class Settings(BaseSettings):
         SecretStr("smtp://127.0.0.1:2525"),
         title="smtp://HOST:PORT to a loopback host, smtp+starttls://[USER:PASSWORD@]HOST[:PORT] "
         "or smtps://[USER:PASSWORD@]HOST[:PORT], percent-encoded; then ?ca=FILE&helo=NAME"
-        "&token-file=FILE&token-command=COMMAND&weight=N&rate=N/s; several separated by blanks",
+        "&token-file=FILE&token-command=COMMAND&profile=PROVIDER&weight=N&rate=N/s; several "
+        "separated by blanks",
         description="The relay that takes the mail, or several that share it by weight.",
     )
     smtp_connections: int = Field(
@@ -105,6 +106,12 @@ class Settings(BaseSettings):
         le=256,
         title="a whole number from 1 to 256",
         description="Connections to each relay that a worker process keeps open at most.",
+    )
+    relay_rules_file: FilePath | None = Field(
+        None,
+        title="the path of a file",
+        description="Rules about what relays' replies mean, asked before those that come with "
+        "mailcascade.",
     )
     mail_from: Annotated[Word, AfterValidator(types.mailbox)] = Field(
         "no-reply@localhost",

@@ -11,6 +11,7 @@ Query parameters:
     token-file=/path          XOAUTH2 with the token in that file; the URL has a user, no password
     token-command=get%20it    the same, with the token that the command prints
     weight=3                  the share of several relays; 0 is only used when all others are out
+    profile=ses               whose words its replies are; by the host's name without it
     rate=14/s                 at most so many mails in that time: a number, then /s, /m or /h
 
 A user name or password that holds `@ : / ? # %` is percent-encoded.
@@ -42,7 +43,9 @@ class Security(StrEnum):
 
 
 _PORTS: Final = {Security.CLEAR: 25, Security.STARTTLS: 587, Security.TLS: 465}
-_PARAMETERS: Final = frozenset({"ca", "helo", "token-file", "token-command", "weight", "rate"})
+_PARAMETERS: Final = frozenset(
+    {"ca", "helo", "token-file", "token-command", "weight", "rate", "profile"}
+)
 _WEIGHT: Final = re.compile(r"\d{1,4}")
 _RATE: Final = re.compile(r"(\d{1,6})/([smh])")
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
@@ -62,7 +65,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class RelayEndpoint:
-    """One relay. `helo`, `ca_file` and `rate` are None where the URL leaves them open.
+    """One relay. `helo`, `ca_file`, `rate` and `profile` are None where the URL leaves them open.
 
     `rate` is in mails per second, for all workers together.
     """
@@ -75,6 +78,7 @@ class RelayEndpoint:
     ca_file: Path | None = None
     weight: int = 1
     rate: float | None = None
+    profile: str | None = None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -111,6 +115,7 @@ class RelayEndpoint:
             ca_file=Path(options["ca"]) if "ca" in options else None,
             weight=int(options.get("weight", "1")),
             rate=_rate(options.get("rate")),
+            profile=options.get("profile"),
         )
 
 

@@ -1,6 +1,7 @@
 """Classifies a reply that is no acceptance: whose fault it is, of what kind, when to try again."""
 
 import re
+from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
@@ -48,6 +49,16 @@ class Classifier:
         A reply that is neither 4yz nor 5yz where it stood is a relay out of step with us.
         """
         return self._explain(reply, phase, profile).failure
+
+    def of_relay(self, host: str, named: str | None) -> Callable[[Reply, Phase], Failure]:
+        """Return how to classify what one relay says, by the named profile or by its host's.
+
+        Raises:
+            UnknownProfile: there is no profile of this name.
+        """
+        known = self._book.profile(named) if named is not None else None
+        profile = known or self._book.profile_of_host(host)
+        return lambda reply, phase: self.classify(reply, phase, profile)
 
     def explain(self, reply: Reply, phase: Phase, profile: str | None = None) -> Explained:
         """Do as `classify` does, and say where the rule stands."""

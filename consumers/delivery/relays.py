@@ -10,6 +10,7 @@ from typing import Final
 
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.message import Message
+from consumers.delivery.outcome import Classifier
 from consumers.delivery.pacing import Pace
 from consumers.delivery.protocol import Delivery
 from consumers.delivery.smtp import Manners, SmtpDelivery
@@ -87,15 +88,20 @@ def deliver_to(
     connections: int,
     clock: Clock,
     share: Callable[[], float],
+    classifier: Classifier,
 ) -> Delivery:
     """Return a delivery to one relay or several, over at most so many connections to each.
 
     `share` says which part of a relay's rate is ours, from 0 to 1.
+
+    Raises:
+        UnknownProfile: an endpoint names a profile that there is not.
     """
 
     def single(endpoint: RelayEndpoint) -> SmtpDelivery:
         pace = Pace(endpoint.rate, share) if endpoint.rate else None
-        return SmtpDelivery(endpoint, connections, clock, Manners(pace=pace))
+        classify = classifier.of_relay(endpoint.host, endpoint.profile)
+        return SmtpDelivery(endpoint, connections, clock, Manners(classify=classify, pace=pace))
 
     if len(endpoints) == 1:
         return single(endpoints[0])

@@ -13,7 +13,8 @@ A file of rules is TOML with one `[[rule]]` for each. Its keys:
     retry_after  how long to wait where the reply names no delay, such as "1h"
     bad_address  true where a permanent refusal shall suppress the recipient
 
-Of codes, enhanced and text (with contains) each that is there must match.
+Of codes, enhanced and text (with contains) each that is there must match. Texts are looked for
+without the addresses and long ids that a reply quotes.
 """
 
 import re
@@ -21,7 +22,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from consumers.delivery.rule import Rule, StatusRange
 from retry_topics.failure import MAIL_SCOPES, FailureClass, Phase, Scope
@@ -55,6 +56,13 @@ _Word = TypeVar("_Word", bound=StrEnum)
 _Item = TypeVar("_Item")
 
 
+class Head(NamedTuple):
+    """What a provider goes by: further names, and the domains that its relays are in."""
+
+    aliases: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
 class BrokenRules(Exception):
     """A file of rules cannot be used. Each of `problems` names its place."""
 
@@ -70,7 +78,7 @@ def read_rules(path: Path, *, catch_all: bool = False) -> tuple[Rule, ...]:
         BrokenRules: one line for each thing that is wrong anywhere in the file.
     """
     source, table = _load(path)
-    problems = [f"{path}: {problem}" for problem in _unknown(table, ("rule", "aliases"))]
+    problems = [f"{path}: {problem}" for problem in _unknown(table, ("rule", *Head._fields))]
     entries = table.get("rule", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise BrokenRules([*problems, f"{path}: rules are written as [[rule]]"])
@@ -90,16 +98,20 @@ def read_rules(path: Path, *, catch_all: bool = False) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def read_aliases(path: Path) -> tuple[str, ...]:
-    """Return the further names of the provider that a file is about, without reading its rules.
+def read_head(path: Path) -> Head:
+    """Return what a provider's file says about the provider, without reading its rules.
 
     Raises:
-        BrokenRules: the file cannot be read, or the names are none.
+        BrokenRules: the file cannot be read, or its names are none.
     """
-    aliases = _load(path)[1].get("aliases", [])
-    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
-        raise BrokenRules([f"{path}: aliases must be a list of names"])
-    return tuple(aliases)
+    table = _load(path)[1]
+    lists = {}
+    for key in Head._fields:
+        names = table.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BrokenRules([f"{path}: {key} must be a list of names"])
+        lists[key] = tuple(names)
+    return Head(**lists)
 
 
 def _load(path: Path) -> tuple[str, Mapping[str, object]]:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from consumers.delivery.rule import Rule, Status
-from consumers.delivery.rule_files import read_aliases, read_rules
+from consumers.delivery.rule_files import read_head, read_rules
 from retry_topics.failure import FailureClass, Phase
 
 DIRECTORY: Final = Path(__file__).parent / "rules"
@@ -47,10 +47,12 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All rules. `names` has each profile's name by every name that its provider goes by."""
+    """All rules. `names` has each profile's name by every name that its provider goes by, `hosts`
+    by the domains of its relays."""
 
     operator: tuple[Rule, ...]
     names: Mapping[str, str]
+    hosts: Mapping[str, str]
     general: tuple[Layer, ...]
 
     @classmethod
@@ -63,7 +65,7 @@ class RuleBook:
         shipped = _shipped()
         if operator_file is None:
             return shipped
-        return cls(read_rules(operator_file), shipped.names, shipped.general)
+        return cls(read_rules(operator_file), shipped.names, shipped.hosts, shipped.general)
 
     def profile(self, name: str) -> str:
         """Return the profile that a provider's name or another name of it stands for.
@@ -76,6 +78,15 @@ class RuleBook:
             known = ", ".join(sorted(self.names))
             raise UnknownProfile(f"there is no profile {name!r}; there are {known}")
         return found
+
+    def profile_of_host(self, host: str) -> str | None:
+        """Return the profile of the provider whose relay this is, None if it is nobody's known."""
+        domain = host.lower()
+        while domain:
+            if domain in self.hosts:
+                return self.hosts[domain]
+            domain = domain.partition(".")[2]
+        return None
 
     def layers(self, profile: str | None) -> tuple[Layer, ...]:
         """Return the layers in the order in which they are asked."""
@@ -118,10 +129,12 @@ def _shipped() -> RuleBook:
         Layer(title, read_rules(DIRECTORY / f"{name}.toml", catch_all=name == "digits"))
         for name, title in _GENERAL.items()
     )
-    names = {}
+    names, hosts = {}, {}
     for path in sorted((DIRECTORY / _PROVIDERS).glob("*.toml")):
-        names.update(dict.fromkeys((path.stem, *read_aliases(path)), path.stem))
-    return RuleBook((), MappingProxyType(names), general)
+        head = read_head(path)
+        names.update(dict.fromkeys((path.stem, *head.aliases), path.stem))
+        hosts.update(dict.fromkeys(head.hosts, path.stem))
+    return RuleBook((), MappingProxyType(names), MappingProxyType(hosts), general)
 
 
 @cache

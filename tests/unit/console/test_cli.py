@@ -89,6 +89,24 @@ def test_an_unreachable_kafka_is_an_error_with_its_address(arguments: tuple[str,
     assert "Traceback" not in done.stderr
 
 
+def test_a_worker_refuses_rules_and_relays_that_it_cannot_use(tmp_path: Path) -> None:
+    """Before it asks for Kafka: each problem of the file has its place, the URL its setting."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nname = "a"\n[[rule]]\nname = "B"\n')
+    environ = {"MAILCASCADE_STATE_DIR": str(tmp_path)} | _NO_KAFKA
+
+    wrong_rules = _run("worker", environ=environ | {"MAILCASCADE_RELAY_RULES_FILE": str(rules)})
+    wrong_relay = _run(
+        "worker", environ=environ | {"MAILCASCADE_SMTP_URL": "smtps://relay.example?profile=pigeon"}
+    )
+
+    assert (wrong_rules.returncode, wrong_relay.returncode) == (2, 2)
+    assert f"{rules}:1: rule 1 (a): scope: is missing" in wrong_rules.stderr
+    assert f"{rules}:3: rule 2: name: must be" in wrong_rules.stderr
+    assert "MAILCASCADE_SMTP_URL: there is no profile 'pigeon'; there are" in wrong_relay.stderr
+    assert "Traceback" not in wrong_rules.stderr + wrong_relay.stderr
+
+
 def test_settings_show_values_and_origins_without_secrets(tmp_path: Path) -> None:
     """What is in force, where from, and no password."""
     config = tmp_path / "config"

@@ -32,6 +32,10 @@ from consumers.delivery.endpoint import Credentials, InvalidRelayUrl, RelayEndpo
             ),
         ),
         (
+            "smtps://mx.example.com?profile=ses",
+            RelayEndpoint("mx.example.com", 465, Security.TLS, profile="ses"),
+        ),
+        (
             "smtps://bücher.example",
             RelayEndpoint("xn--bcher-kva.example", 465, Security.TLS),
         ),

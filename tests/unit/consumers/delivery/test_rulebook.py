@@ -109,12 +109,45 @@ def test_a_profile_has_several_names() -> None:
         book.profile("pigeon")
 
 
+@pytest.mark.parametrize(
+    ("host", "named", "layer"),
+    [
+        ("email-smtp.eu-west-1.amazonaws.com", None, "profile ses"),
+        ("SMTP.Office365.com", None, "profile outlook"),
+        ("amazonaws.com.example.org", None, None),
+        ("127.0.0.1", None, None),
+        ("relay.example.org", "gmail", "profile gmail"),
+        ("smtp.gmail.com", "SES", "profile ses"),
+    ],
+)
+def test_a_relay_s_profile_is_the_named_one_or_its_host_s(
+    host: str, named: str | None, layer: str | None
+) -> None:
+    """A relay in a provider's domain speaks the provider's words, unless somebody says more."""
+    classify = Classifier(RuleBook.load()).of_relay(host, named)
+    said = {
+        "profile ses": "554 Message rejected: is not verified",
+        "profile outlook": "550 5.7.60 no",
+        "profile gmail": "550 Mail Sending denied",
+    }
+
+    for profile, reply in said.items():
+        rule = classify(Reply.parse(reply), Phase.DOT).rule
+        assert rule.startswith(profile.removeprefix("profile ") + "-") is (profile == layer)
+
+
+def test_a_relay_cannot_have_a_profile_that_there_is_not() -> None:
+    """A misspelt name is told when the worker starts."""
+    with pytest.raises(UnknownProfile):
+        Classifier(RuleBook.load()).of_relay("relay.example.org", "pigeon")
+
+
 def test_no_two_profiles_have_one_name() -> None:
     """A name means one profile; each file of the directory is one."""
     book = RuleBook.load()
     files = {path.stem for path in (DIRECTORY / "providers").glob("*.toml")}
 
-    assert set(book.names.values()) == files
+    assert set(book.names.values()) == set(book.hosts.values()) == files
     assert all(book.names[name] == name for name in files)
     assert {
         "gmail", "outlook", "ses", "sendgrid", "mailgun", "yahoo", "qq", "icloud",
