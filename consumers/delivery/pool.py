@@ -224,10 +224,13 @@ class ConnectionPool:
         """Make sure that connections which nobody asks for again are given up, too."""
         if self._sweep is None and self._idle:
             left = LONGEST_IDLE_SECONDS - (self._clock.monotonic() - self._idle[0].idle_since)
-            self._sweep = asyncio.get_running_loop().call_later(max(0.05, left), self._swept)
+            self._sweep = asyncio.get_running_loop().call_later(max(0.05, left), self.sweep)
 
-    def _swept(self) -> None:
-        self._sweep = None
+    def sweep(self) -> None:
+        """Give up what has been idle for too long; done as often as it takes."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
         while self._idle:
             first = self._idle[0]
             if first.connection.is_open and not self._idles_too_long(first):

@@ -70,10 +70,11 @@ class RelayGroup:
         working = [relay for relay in self._relays if relay.out_until <= now]
         if not working:
             return sorted(self._relays, key=lambda relay: relay.out_until)
-        for relay in working:
+        sharing = [relay for relay in working if relay.weight] or working
+        for relay in sharing:
             relay.credit += relay.weight
-        chosen = max(working, key=lambda relay: relay.credit)
-        chosen.credit -= sum(relay.weight for relay in working)
+        chosen = max(sharing, key=lambda relay: relay.credit)
+        chosen.credit -= sum(relay.weight for relay in sharing)
         others = (relay for relay in working if relay is not chosen)
         return [chosen, *sorted(others, key=lambda relay: -relay.weight)]
 

