@@ -4,6 +4,8 @@
     release: to whoever waits longest  |  kept until it has been idle too long  |  closed
 
 So connections grow with the demand and shrink without it, and the limit follows the relay's mood.
+With none open the first is a scout: all wait for it, and if it fails they fail with it, so a relay
+that is out is asked once, and wrong credentials are shown once.
 """
 
 import asyncio
@@ -24,6 +26,9 @@ LONGEST_IDLE_SECONDS: Final = 8.0
 
 #: How long closing waits for relays to take our leave.
 _LEAVE_SECONDS: Final = 1.0
+_CLOSED: Final = Failure(
+    Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, "the delivery is closed", "closed"
+)
 
 
 class Opener(Protocol):
@@ -78,6 +83,7 @@ class ConnectionPool:
             lease = await self._kept_or_new()
         lease.round = self._concurrency.round
         self._busy.add(lease.connection)
+        self._permit()
         return lease
 
     def release(self, lease: Lease, outcome: Outcome | None) -> None:
@@ -114,14 +120,15 @@ class ConnectionPool:
             connection.quit()
         for connection in self._busy:
             connection.abort()
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_exception(_closed())
+        self._fail_waiting(_CLOSED)
         await asyncio.gather(*(connection.wait_closed(_LEAVE_SECONDS) for connection in leaving))
 
     def _standing(self) -> int:
         return len(self._busy) + len(self._idle) + self._opening
+
+    def _may_open(self) -> bool:
+        scouting = self._opening and not self._busy and not self._idle
+        return not scouting and self._standing() < self.limit
 
     def _take_idle(self) -> Lease | None:
         """Return the kept connection that was used last, if it is still fit."""
@@ -139,7 +146,7 @@ class ConnectionPool:
         if not self._waiting:
             if (kept := self._take_idle()) is not None:
                 return kept
-            if self._standing() < self.limit:
+            if self._may_open():
                 self._opening += 1
                 return await self._open()
         return await self._next_free() or await self._open()
@@ -168,7 +175,7 @@ class ConnectionPool:
         """Open a connection; None: the relay has no room for another one beside ours."""
         try:
             if self._closed:
-                raise _closed()
+                raise SessionFailed(_CLOSED)
             connection = await self._opener.open()
         except SessionFailed as failed:
             self._opening -= 1
@@ -177,7 +184,10 @@ class ConnectionPool:
                 self._concurrency.crowded(others)
                 return None
             self._learn(failed.failure, self._concurrency.round)
-            self._permit()
+            if others:
+                self._permit()
+            else:
+                self._fail_waiting(failed.failure)
             raise
         except BaseException:
             self._opening -= 1
@@ -186,7 +196,7 @@ class ConnectionPool:
         self._opening -= 1
         if self._closed:
             connection.abort()
-            raise _closed()
+            raise SessionFailed(_CLOSED)
         return Lease(connection, self._clock.monotonic())
 
     def _learn(self, outcome: Outcome, begun_in: int) -> None:
@@ -207,11 +217,17 @@ class ConnectionPool:
 
     def _permit(self) -> None:
         """Let as many of those who wait open a connection as the limit has room for."""
-        while self._waiting and self._standing() < self.limit:
+        while self._waiting and self._may_open():
             turn = self._waiting.popleft()
             if not turn.done():
                 self._opening += 1
                 turn.set_result(None)
+
+    def _fail_waiting(self, failure: Failure) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(SessionFailed(failure))
 
     def _is_worn(self, lease: Lease) -> bool:
         age = self._clock.monotonic() - lease.opened_at
@@ -243,10 +259,3 @@ def _has_no_room(failure: Failure) -> bool:
     """Tell whether a relay answers, but not to one connection more."""
     waiting_helps = failure.kind in (FailureClass.TRANSIENT, FailureClass.THROTTLE)
     return failure.phase is Phase.BANNER and failure.code is not None and waiting_helps
-
-
-def _closed() -> SessionFailed:
-    text = "the delivery is closed"
-    return SessionFailed(
-        Failure(Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, text, "closed")
-    )

@@ -205,20 +205,27 @@ async def test_a_throttled_relay_gets_fewer_connections(
 ) -> None:
     """Four connections that are told to slow down become two, and the mails still go out."""
     delivery = connect(server.url(), connections=4)
-    server.on(Phase.MAIL, Say("450 4.2.1 Peak SMTP relay limit exceeded"), times=4)
-    first = await asyncio.gather(*(delivery.send(message) for _ in range(4)))
-    gate = asyncio.Event()
+    warm, gate = asyncio.Event(), asyncio.Event()
     server.on(Phase.DOT, Hold(gate))
-    handed_over = len(server.sessions)
+    server.on(Phase.DOT, Hold(warm), times=4)
+    sends = [asyncio.ensure_future(delivery.send(message)) for _ in range(4)]
+    await eventually(lambda: [s.verbs[-1:] for s in server.sessions] == [["DATA"]] * 4)
+    warm.set()
+    await asyncio.gather(*sends)
+    server.on(Phase.MAIL, Say("450 4.2.1 Peak SMTP relay limit exceeded"), times=4)
+    throttled = await asyncio.gather(*(delivery.send(message) for _ in range(4)))
 
     sends = [asyncio.ensure_future(delivery.send(message)) for _ in range(4)]
-    await eventually(lambda: [s.verbs[-1] for s in server.sessions].count("DATA") == 2)
+    await eventually(lambda: sorted(s.verbs.count("DATA") for s in server.sessions) == [1, 1, 2, 2])
     gate.set()
     outcomes = await asyncio.gather(*sends)
 
-    assert all(isinstance(outcome, Failure) for outcome in first)
+    assert all(isinstance(outcome, Failure) for outcome in throttled)
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
-    assert len(server.sessions) == handed_over
+    assert (
+        sorted(session.verbs[-1] for session in server.sessions) == ["DATA", "DATA"] + ["QUIT"] * 2
+    )
+    assert len(server.sessions) == 4
 
 
 async def test_a_relay_that_allows_few_connections_gets_no_outage(

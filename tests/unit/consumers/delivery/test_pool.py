@@ -46,6 +46,7 @@ class FakeOpener:
         self.failure: Failure | None = None
         #: More connections than this at a time are turned away.
         self.room = 1000
+        self.asked = 0
         self.opened: list[Connection] = []
 
     @property
@@ -53,6 +54,7 @@ class FakeOpener:
         return sum(connection.is_open for connection in self.opened)
 
     async def open(self) -> Connection:
+        self.asked += 1
         await self.gate.wait()
         if self.failure is not None:
             raise SessionFailed(self.failure)
@@ -188,9 +190,9 @@ async def test_the_first_one_turned_away_is_an_outage(
     assert failed.value.failure == NO_ROOM
 
 
-async def test_a_failure_to_open_wakes_the_next(opener: FakeOpener, clock: ManualClock) -> None:
-    """Each of those who wait learns for itself that the relay is away."""
-    pool = ConnectionPool(opener, 1, clock)
+async def test_a_relay_that_is_away_is_asked_once(opener: FakeOpener, clock: ManualClock) -> None:
+    """Whoever waits for the first connection fails with it: no storm, no locked account."""
+    pool = ConnectionPool(opener, 8, clock)
     opener.gate.clear()
     opener.failure = AWAY
     users = [asyncio.ensure_future(pool.acquire()) for _ in range(4)]
@@ -200,6 +202,36 @@ async def test_a_failure_to_open_wakes_the_next(opener: FakeOpener, clock: Manua
     failures = await asyncio.gather(*users, return_exceptions=True)
 
     assert [type(failure) for failure in failures] == [SessionFailed] * 4
+    assert opener.asked == 1
+
+
+async def test_once_the_first_is_open_the_others_follow(
+    opener: FakeOpener, clock: ManualClock
+) -> None:
+    """All that the limit allows are opened at once then."""
+    pool = ConnectionPool(opener, 3, clock)
+    users = [asyncio.ensure_future(pool.acquire()) for _ in range(4)]
+    await settle()
+
+    assert [user.done() for user in users] == [True, True, True, False]
+    pool.release(users[0].result(), ACCEPTED)
+    assert (await users[3]).connection in opener.opened
+    assert opener.asked == 3
+
+
+async def test_a_scout_that_is_given_up_is_followed_by_another(
+    opener: FakeOpener, clock: ManualClock
+) -> None:
+    """Those who wait do not wait for somebody who has left."""
+    pool = ConnectionPool(opener, 3, clock)
+    opener.gate.clear()
+    scout, other = (asyncio.ensure_future(pool.acquire()) for _ in range(2))
+    await settle()
+
+    scout.cancel()
+    opener.gate.set()
+
+    assert (await other).connection.is_open
 
 
 async def test_who_stops_waiting_takes_no_turn(opener: FakeOpener, clock: ManualClock) -> None:
