@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from console import mail_commands
+from console import mail_commands, relay, template_preview
 from console.failures import CommandFailed, ExitCode, explained
 from console.projector import keep_view
 from console.topics import apply_topics, plan_topics
@@ -210,6 +210,8 @@ def demo(context: typer.Context) -> None:
 
 
 mail_commands.register(app)
+relay.register(app)
+template_preview.register(app)
 
 
 def _settings() -> Settings:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+#: Forty real replies, their meaning and their sources, as they were handed to the project.
+SAMPLE = HERE / "smtp_replies.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def sampled_replies() -> list[KnownReply]:
             actions=frozenset(line.get("accept_action", [line["action"]])),
             retry_after_s=line["retry_after_s"],
         )
-        for line in _lines("smtp_replies.jsonl")
+        for line in _lines(SAMPLE.name)
     ]
 
 

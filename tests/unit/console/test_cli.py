@@ -40,6 +40,7 @@ def test_help_lists_every_command() -> None:
 
     assert done.returncode == 0
     words = ("ingest", "worker", "topics", "settings", "up", "demo", "Exit codes")
+    words += ("relay", "template")
     for word in (*words, "status", "cancel", "suppress", "unsuppress", "suppressions", "held"):
         assert word in done.stdout
 
@@ -157,6 +158,13 @@ def test_settings_explain_what_is_allowed() -> None:
         (("suppress", "--file", "/no/such/file"), "/no/such/file"),
         (("unsuppress", "ada"), "@-sign"),
         (("held", "discard", "nonsense"), "nonsense"),
+        (("relay", "classify"), "--phase rcpt"),
+        (("relay", "classify", "550 no"), "--phase rcpt"),
+        (("relay", "classify", "550 no", "--phase", "later"), "must be one of connect, banner"),
+        (("relay", "classify", "550 no", "--phase", "dot", "--jsonl", "-"), "not both"),
+        (("relay", "classify", "--jsonl", "/no/such/file"), "/no/such/file"),
+        (("template", "preview", "pigeon"), "the templates are"),
+        (("template", "preview", "welcome", "--data", "x"), "NAME=VALUE"),
     ],
 )
 def test_wrong_arguments_have_exit_code_2(arguments: tuple[str, ...], named: str) -> None:
