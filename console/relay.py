@@ -10,6 +10,7 @@ from typing import IO, Annotated
 import typer
 
 from console.failures import CommandFailed, ExitCode, explained
+from runtime.clock import SystemClock
 from runtime.settings import load_settings
 
 relay_app = typer.Typer(help="Try the relay, and learn what its words mean.", no_args_is_help=True)
@@ -55,6 +56,24 @@ def classify(
         demand = 'give a reply and --phase, such as "550 5.1.1 no such user" --phase rcpt'
         raise CommandFailed(f"{demand}, or --jsonl", ExitCode.WRONG_SETTING)
     desk.explain(reply, phase_of(phase), provider, print)
+
+
+@relay_app.command()
+def check() -> None:
+    """Connect to each relay: what it offers, whether TLS and login work, how it would be used."""
+    # Loaded here, so that other commands do not carry the delivery in their memory.
+    from console.relay_check import Usage, run_check  # noqa: PLC0415
+    from consumers.delivery.outcome import Classifier  # noqa: PLC0415
+    from consumers.delivery.rule_files import BrokenRules  # noqa: PLC0415
+    from consumers.delivery.rulebook import RuleBook  # noqa: PLC0415
+    from consumers.serve import UnfitRelay, check_relays  # noqa: PLC0415
+
+    settings = load_settings(os.environ)
+    with explained(BrokenRules, UnfitRelay, code=ExitCode.WRONG_SETTING):
+        classifier = Classifier(RuleBook.load(settings.relay_rules_file))
+        relays = check_relays(settings, classifier)
+    usage = Usage(classifier, settings.smtp_connections, SystemClock())
+    raise typer.Exit(run_check(relays, usage, print))
 
 
 @contextmanager

@@ -71,6 +71,8 @@ class Connection:
         self._pipelining = False
         self._size_limit = 0
         self._needs_reset = False
+        #: What the relay greeted with.
+        self.banner = ""
         self.transactions = 0
         self.reusable = True
 

@@ -50,14 +50,21 @@ class Classifier:
         """
         return self._explain(reply, phase, profile).failure
 
+    def profile_of(self, host: str, named: str | None) -> str | None:
+        """Return a relay's profile: the named one, else its host's, None where nobody knows it.
+
+        Raises:
+            UnknownProfile: there is no profile of this name.
+        """
+        return self._book.profile_of_host(host) if named is None else self._book.profile(named)
+
     def of_relay(self, host: str, named: str | None) -> Callable[[Reply, Phase], Failure]:
         """Return how to classify what one relay says, by the named profile or by its host's.
 
         Raises:
             UnknownProfile: there is no profile of this name.
         """
-        known = self._book.profile(named) if named is not None else None
-        profile = known or self._book.profile_of_host(host)
+        profile = self.profile_of(host, named)
         return lambda reply, phase: self.classify(reply, phase, profile)
 
     def explain(self, reply: Reply, phase: Phase, profile: str | None = None) -> Explained:

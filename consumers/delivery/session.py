@@ -117,6 +117,7 @@ class SessionOpener:
         raw = await connection.greeting()
         if raw.code != _GREETING:
             raise SessionFailed(self._classify(Reply.of_raw(raw), Phase.BANNER))
+        connection.banner = Reply.of_raw(raw).text
 
     async def _introduce(self, connection: Connection) -> None:
         """Say EHLO, and HELO once to a relay that refuses it."""
