@@ -37,7 +37,7 @@ _SCOPES: Final = {
 }
 _ACTIONS: Final = {
     Action.PAUSE: "sending waits, a probe tries again; no attempt is used up",
-    Action.THROTTLE: "sending goes on more slowly; no attempt is used up",
+    Action.THROTTLE: "sending waits, then goes on more slowly; no attempt is used up",
     Action.RETRY_TIER: "the mail takes the next retry tier; an attempt is used up",
     Action.DEAD: "the mail goes to the dead-letter topic",
     Action.SUPPRESS: "the mail goes to the dead-letter topic, its recipient gets no more mail",

@@ -47,7 +47,7 @@ def test_a_person_gets_a_reply_explained(desk: ReplyDesk) -> None:
         "550-5.4.5 Daily user sending 550 5.4.5 quota exceeded",
         "  class     throttle: goes when less is sent, or later",
         "  scope     sender: it hits all mails of our sender, account or address",
-        "  action    throttle: sending goes on more slowly; no attempt is used up",
+        "  action    throttle: sending waits, then goes on more slowly; no attempt is used up",
         "  delay     none is asked for",
         "  rule      send-quota",
         "  found in  words in general",

@@ -1,5 +1,6 @@
 """Rules are asked in layers: the operator's, the provider's, words, status codes, reply codes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from consumers.delivery.rule_files import BrokenRules
 from consumers.delivery.rulebook import DIRECTORY, RuleBook, UnknownProfile
 from retry_topics.failure import FailureClass, Phase, Scope
 
+OPERATIONS = Path(__file__).parents[4] / "docs" / "operations.md"
 OPERATOR = """
 [[rule]]
 name = "our-quota"
@@ -88,6 +90,17 @@ def test_the_operator_may_decide_about_the_session(tmp_path: Path) -> None:
     failure = _explain("554 We are moving house", operator=path, phase="banner").failure
 
     assert (failure.rule, failure.kind) == ("moving", FailureClass.TRANSIENT)
+
+
+def test_the_documented_rule_can_be_used(tmp_path: Path) -> None:
+    """Whoever copies the example has a rule that applies to what it is said to be for."""
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", OPERATIONS.read_text(), re.M | re.S)
+    path = tmp_path / "rules.toml"
+    path.write_text(example)
+
+    failure = _explain("550 5.7.1 Your mails are USED UP today", operator=path).failure
+
+    assert (failure.rule, failure.retry_after_ms) == ("our-relay-quota", 3_600_000)
 
 
 def test_a_wrong_file_of_the_operator_is_refused(tmp_path: Path) -> None:
