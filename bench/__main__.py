@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import ingest, latency, ledger, machine, projector, worker
+from bench import ingest, latency, ledger, ledger_cost, machine, projector, repeats, worker
 from bench.pipeline import BenchFailed, Site
 from bench.postfix import find_programs
 from bench.table import Row, Section, as_markdown, as_text
@@ -39,8 +39,12 @@ _TITLES: Final = {
     "worker": "Sending: workers beside smtp-source, both into smtp-sink",
     "latency": "Latency: one API process, one worker process",
     "ledger": "Restoring: the ledger of one lane",
+    "ledger-cost": "Keeping the ledger: a worker beside one without a ledger, in turns",
+    "repeats": "Repeating: siblings of one host that are killed under load",
     "projector": "Projecting: a backlog into an empty status view in SQLite",
 }
+#: What can be chosen; the ledger's part has three sections.
+_PARTS: Final = ("ingest", "worker", "latency", "ledger", "projector")
 #: A connection that breaks is one of them: the process at its other end has failed.
 _FAULTS: Final = (
     BenchFailed,
@@ -69,13 +73,13 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--only",
         action="append",
-        choices=list(_TITLES),
+        choices=list(_PARTS),
         help="run this part and leave out the others; may be repeated",
     )
     parser.add_argument("--quick", action="store_true", help="fewer mails, rougher figures")
     parser.add_argument("--out", type=Path, help="write the table to this file, too, as markdown")
     given = parser.parse_args(arguments)
-    chosen = [part for part in _TITLES if given.only is None or part in given.only]
+    chosen = [part for part in _PARTS if given.only is None or part in given.only]
     return Options(chosen, given.quick, given.out)
 
 
@@ -86,6 +90,8 @@ def measures(
     mails = worker.QUICK_MAILS if options.quick else worker.MAILS
     seconds = latency.QUICK_SECONDS if options.quick else latency.SECONDS
     entries = ledger.QUICK_ENTRIES if options.quick else ledger.ENTRIES
+    rounds = ledger_cost.QUICK_ROUNDS if options.quick else ledger_cost.ROUNDS
+    kills = repeats.QUICK_KILLS if options.quick else repeats.KILLS
     projected = projector.QUICK_MAILS if options.quick else projector.MAILS
     chosen: dict[str, Callable[[Site], list[Row]]] = {}
     if "ingest" in options.parts:
@@ -96,7 +102,10 @@ def measures(
     if "latency" in options.parts:
         chosen["latency"] = lambda site: latency.run(site, seconds)
     if "ledger" in options.parts:
+        programs = find_programs(environ)
         chosen["ledger"] = lambda site: ledger.run(site, entries)
+        chosen["ledger-cost"] = lambda site: ledger_cost.run(site, programs, rounds)
+        chosen["repeats"] = lambda site: repeats.run(site, kills)
     if "projector" in options.parts:
         chosen["projector"] = lambda site: projector.run(site, projected)
     return chosen

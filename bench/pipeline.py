@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,6 +25,9 @@ from runtime.settings import Settings, load_settings
 PARTITIONS: Final = 8
 #: Connections to the mail server in every benchmark; `smtp-source` gets as many sessions.
 CONNECTIONS: Final = 16
+_WORKER: Final = ("console", "worker")
+#: The common log of all workers.
+_WORKERS: Final = "workers"
 _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 
@@ -46,14 +49,19 @@ class Site:
 class Pipeline:
     """A context manager: its processes end with it, the last one first."""
 
-    def __init__(self, site: Site, name: str) -> None:
-        """Decide on topics and ports; a name is used once in a run."""
+    def __init__(self, site: Site, name: str, smtp: int | None = None, **settings: str) -> None:
+        """Decide on topics and ports; a name is used once in a run.
+
+        `smtp` is the port of another pipeline's mail server, to be shared. `settings` are variables
+        beside the ones that are decided here.
+        """
         topology = Topology(
             f"bench-{name}-{uuid.uuid4().hex[:8]}", parse_tiers("1m,10m,1h"), PARTITIONS
         )
         directory = site.directory / name
         directory.mkdir()
-        self.ports = Ports(*free_ports(4))
+        ports = Ports(*free_ports(4))
+        self.ports = ports if smtp is None else replace(ports, smtp=smtp)
         plan = StackPlan(directory, self.ports, 1, topology, without_settings(os.environ))
         self.topology = topology
         self._directory = directory
@@ -61,11 +69,13 @@ class Pipeline:
         self._environ = {
             **part_environ(plan, site.settings, site.bootstrap),
             "MAILCASCADE_SMTP_CONNECTIONS": str(CONNECTIONS),
+            **settings,
         }
         self.settings = load_settings(self._environ)
         self.properties: Properties = client_properties(self.settings, role="bench")
         self._admin = TopicAdmin(self.properties)
         self._children: list[Child] = []
+        self._workers = 0
         self._ending = ExitStack()
 
     def __enter__(self) -> Self:
@@ -89,17 +99,33 @@ class Pipeline:
             self._children.append(child)
         return child
 
-    def start_workers(self, count: int) -> list[Child]:
-        """Start worker processes and wait until each has its share of the lanes."""
-        command = own_module("console", "worker")
-        workers = [self.start(f"worker-{number}", command, "workers") for number in range(count)]
-        log = workers[0].spec.log
+    def start_workers(self, count: int, module: Sequence[str] = _WORKER) -> list[Child]:
+        """Start worker processes and wait until each has its share of the lanes.
+
+        `module` is what runs as a worker: one of our modules, and its arguments.
+        """
+        workers = [self.start_worker(module) for _ in range(count)]
+        self.await_workers(count)
+        return workers
+
+    def start_worker(self, module: Sequence[str] = _WORKER) -> Child:
+        """Start one worker process more, and do not wait for it."""
+        self._workers += 1
+        return self.start(f"worker-{self._workers}", own_module(*module), _WORKERS)
+
+    def await_workers(self, count: int) -> None:
+        """Wait until each of so many worker processes has its share of the lanes."""
+        log = self._directory / f"{_WORKERS}.log"
         self.wait_until(
             lambda: lanes_spread(log.read_text(errors="replace"), count, PARTITIONS),
             _READY_SECONDS,
             "the lanes are spread",
         )
-        return workers
+
+    def kill(self, child: Child) -> None:
+        """End one of our processes with SIGKILL; nobody minds that it has ended."""
+        self._children.remove(child)
+        child.kill()
 
     def wait_until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait, and give up when a process has ended or the time is over; raises BenchFailed."""

@@ -1,32 +1,22 @@
 """How fast workers drain a backlog into smtp-sink, beside what smtp-source can do there at all."""
 
-import time
-import uuid
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-
-from bench.pipeline import CONNECTIONS, PARTITIONS, BenchFailed, Pipeline, Site
+from bench.backlog import WARM_UP_MAILS, Backlog, Drained, signup
+from bench.pipeline import CONNECTIONS, Pipeline, Site
 from bench.postfix import Postfix, Programs, SourceRound
-from bench.process import cpu_seconds, peak_mib
 from bench.table import Row
-from console.stack.children import Child
 from console.stack.plan import MAIL_FROM
 from consumers.delivery.compose import Composer
 from consumers.delivery.mime import Sender
 from consumers.delivery.render import Renderer
-from runtime.clock import Deadline, SystemClock
-from runtime.kafka.records import OutRecord
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
-from schemas.codec import encode
-from schemas.events import Recipient, SignupEvent
-from schemas.identity import lane_key
 
 MAILS: Final = 30_000
 QUICK_MAILS: Final = 5_000
 _PROCESSES: Final = (1, 2)
+
+
 def run(site: Site, programs: Programs, mails: int) -> list[Row]:
     """Measure with so many mails; return the rows to print. Raises BenchFailed."""
     (first, one), (second, two) = (_measure(site, programs, n, mails) for n in _PROCESSES)

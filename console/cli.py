@@ -126,9 +126,7 @@ def worker(
     if stop_on_eof:
         stop_when_closed(_STDIN)
     with (
-        explained(
-            KafkaFault, CommitterFailed, TopicsUnfit, NoSlot, MetricsNotShown, RestoreFailed
-        ),
+        explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot, MetricsNotShown, RestoreFailed),
         explained(BrokenCatalogue, BrokenRules, UnfitRelay, code=_WRONG),
     ):
         run_worker(settings)
