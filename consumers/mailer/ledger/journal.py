@@ -11,6 +11,7 @@ poor one are written again into the newest, so that the row stays short.
 import errno
 import os
 from collections.abc import Iterable
+from mmap import mmap
 from pathlib import Path
 from typing import Final
 
@@ -69,7 +70,8 @@ class Journal:
         #: How many acceptances of each segment still wait, oldest segment first.
         self._counts: dict[int, int] = {}
         self._number = 0
-        self._handle: int | None = None
+        #: The newest segment's file, mapped: a write would let go of the interpreter's lock.
+        self._segment: mmap | None = None
         self._size = 0
         self._failed = False
         self._adopt()
@@ -110,14 +112,13 @@ class Journal:
     def _write(self, acceptance: Acceptance) -> None:
         record = write_record(acceptance)
         try:
-            handle = self._handle
-            if handle is None or self._size >= SEGMENT_BYTES:
-                handle = self._begin_segment()
-            if os.write(handle, record) < len(record):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            segment = self._segment
+            if segment is None or self._size + len(record) > SEGMENT_BYTES:
+                segment = self._begin_segment()
         except OSError as error:
             self._fail(error)
             return
+        segment[self._size : self._size + len(record)] = record
         self._size += len(record)
         earlier = self._waiting.get(acceptance.key)
         self._waiting[acceptance.key] = self._number, acceptance
@@ -125,25 +126,24 @@ class Journal:
         if earlier is not None:
             self._let_go(earlier[0])
 
-    def _begin_segment(self) -> int:
+    def _begin_segment(self) -> mmap:
         self._end_segment()
         self._drop_oldest()
         self._number += 1
         path = self._path(self._number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._handle = handle = os.open(path, flags, 0o600)
+        self._segment = segment = _mapped(path)
         self._counts[self._number] = self._size = 0
         if len(self._counts) > MOST_SEGMENTS:
             self._empty_poorest()
-        return handle
+        return segment
 
     def _end_segment(self) -> None:
         """Write no more to the newest segment; it goes if nothing in it is waited for."""
-        if self._handle is None:
+        if self._segment is None:
             return
-        os.close(self._handle)
-        self._handle = None
+        self._segment.close()
+        self._segment = None
         if not self._counts[self._number]:
             del self._counts[self._number]
             _delete(self._path(self._number))
@@ -173,7 +173,7 @@ class Journal:
 
     def _let_go(self, number: int) -> None:
         self._counts[number] -= 1
-        if not self._counts[number] and (number != self._number or self._handle is None):
+        if not self._counts[number] and (number != self._number or self._segment is None):
             del self._counts[number]
             _delete(self._path(number))
 
@@ -186,6 +186,21 @@ class Journal:
 
     def _path(self, number: int) -> Path:
         return segment_path(self._directory, self._prefix, self._slot, number)
+
+
+def _mapped(path: Path) -> mmap:
+    """Make a segment's file, filled with zeros: into a hole the disk may have no room to write."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    handle = os.open(path, flags, 0o600)
+    try:
+        if os.write(handle, bytes(SEGMENT_BYTES)) < SEGMENT_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return mmap(handle, SEGMENT_BYTES)
+    except OSError:
+        _delete(path)
+        raise
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> list[Acceptance]:

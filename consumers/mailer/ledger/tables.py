@@ -15,6 +15,7 @@ import lmdb
 
 from consumers.mailer.ledger.faults import StoreBroken
 from consumers.mailer.ledger.place import LaneDirectory
+from consumers.mailer.ledger.sieve import Sieve
 from runtime.kafka.records import Partition
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class Tables:
         self._directory = directory
         #: Held while the map moves or a database's handle ends, and by each look-up.
         self._handles = threading.Lock()
+        #: Lets suppressions pass; most recipients are none, and every mail asks for its own.
+        self._sieve = Sieve()
         with _translated():
             self._environment = self._open(retention_days)
             try:
@@ -70,6 +73,8 @@ class Tables:
                 for name in self._environment.dbs(transaction)
                 if name.startswith(_DAY)
             }
+            for address_hash in transaction.cursor(self._suppressions).iternext(values=False):
+                self._sieve.add(address_hash)
         self._publish(found)
 
     def _open(self, retention_days: int) -> lmdb.Environment:
@@ -116,6 +121,8 @@ class Tables:
 
     def suppressed(self, address_hash: bytes) -> bool:
         """Tell whether this hash is among the suppressions."""
+        if not self._sieve.passes(address_hash):
+            return False
         try:
             with self._handles:
                 transaction = self._environment.begin()
@@ -180,6 +187,7 @@ class Tables:
         """End the environment; what was stored is in the system's hands, not yet on the disk."""
         with self._handles:
             self._environment.close()
+            self._sieve.open()
 
     def _store(self, transaction: Transaction, changes: PackedChanges) -> Database | None:
         """Write the changes; return the day's bucket if it is new."""
@@ -199,6 +207,7 @@ class Tables:
                         transaction.delete(event_id, db=newer)
         for address_hash, suppressed in changes.suppressions:
             if suppressed:
+                self._sieve.add(address_hash)
                 transaction.put(address_hash, b"", db=self._suppressions)
             else:
                 transaction.delete(address_hash, db=self._suppressions)

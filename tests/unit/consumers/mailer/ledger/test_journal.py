@@ -14,6 +14,7 @@ from consumers.mailer.ledger.journal_records import (
     REPLY_CHARACTERS,
     Acceptance,
     read_records,
+    segments,
     write_record,
 )
 from tests.support.clock import ManualClock
@@ -248,3 +249,12 @@ def test_files_that_vanish_are_left_out(journal: Journal, tmp_path: Path) -> Non
     (tmp_path / f"{PREFIX}.worker-5.journal.1").symlink_to(tmp_path / "gone")
 
     assert set(read_journals(tmp_path, PREFIX, 3)) == {(_id(1), 0, 0)}
+
+
+def test_a_segment_takes_its_room_at_once(journal: Journal, tmp_path: Path) -> None:
+    """Writing through a map into a hole would end the process where the disk is full."""
+    journal.append(3, _id(1), 0, 0, "250 Ok")
+
+    ((_, path),) = segments(tmp_path, PREFIX)
+    assert path.stat().st_blocks * 512 >= SEGMENT_BYTES
+    assert read_journals(tmp_path, PREFIX, 3) == {(_id(1), 0, 0): "250 Ok"}

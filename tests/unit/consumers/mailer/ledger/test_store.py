@@ -343,3 +343,16 @@ def test_a_disk_that_is_full_is_a_fault_and_not_the_end_of_the_process(place: St
     assert why
     assert store.offsets == {}
     store.close()
+
+
+def test_a_suppression_is_found_by_who_opens_the_store_next(place: StorePlace) -> None:
+    """Whatever its hash begins with, and nobody else with it."""
+    digests = [bytes([number]) * 16 for number in range(0, 256, 5)]
+    store, _ = open_store(place, IDENTITY)
+    store.apply(Changes([], [(digest, True) for digest in digests], {}, TODAY))
+    store.close()
+    store, _ = open_store(place, IDENTITY)
+
+    assert all(map(store.suppression, digests))
+    assert not store.suppression(bytes([1]) * 16)
+    store.close()
