@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from console import mail_commands
+from console import mail_commands, relay, template_preview
 from console.failures import CommandFailed, ExitCode, explained
 from console.projector import keep_view
 from console.topics import apply_topics, plan_topics
@@ -111,9 +111,11 @@ def worker(
     """Run workers that send the mails. SIGTERM finishes the mails in hand, then stops."""
     settings = _long_running()
     # Loaded here, so that the API does not carry the delivery in its memory.
+    from consumers.delivery.rule_files import BrokenRules  # noqa: PLC0415
     from consumers.mailer.committer import CommitterFailed  # noqa: PLC0415
+    from consumers.mailer.ledger.restore import RestoreFailed  # noqa: PLC0415
     from consumers.mailer.slots import NoSlot  # noqa: PLC0415
-    from consumers.serve import TopicsUnfit, run_worker  # noqa: PLC0415
+    from consumers.serve import TopicsUnfit, UnfitRelay, run_worker  # noqa: PLC0415
     from consumers.supervisor import Supervision, supervise  # noqa: PLC0415
     from schemas.errors import BrokenCatalogue  # noqa: PLC0415
 
@@ -124,8 +126,8 @@ def worker(
     if stop_on_eof:
         stop_when_closed(_STDIN)
     with (
-        explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot, MetricsNotShown),
-        explained(BrokenCatalogue, code=_WRONG),
+        explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot, MetricsNotShown, RestoreFailed),
+        explained(BrokenCatalogue, BrokenRules, UnfitRelay, code=_WRONG),
     ):
         run_worker(settings)
 
@@ -210,6 +212,8 @@ def demo(context: typer.Context) -> None:
 
 
 mail_commands.register(app)
+relay.register(app)
+template_preview.register(app)
 
 
 def _settings() -> Settings:

@@ -10,11 +10,12 @@ from functools import partial
 from typing import Final
 
 from consumers.delivery.compose import Composer
-from consumers.delivery.endpoint import RelayEndpoint
+from consumers.delivery.endpoint import parse_relays
 from consumers.delivery.mime import Sender
+from consumers.delivery.outcome import Classifier
 from consumers.delivery.protocol import Delivery
+from consumers.delivery.relays import deliver_to
 from consumers.delivery.render import Renderer
-from consumers.delivery.smtp import SmtpDelivery
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
@@ -63,6 +64,7 @@ class WorkerParts:
 
     topology: Topology
     catalogue: Catalogue
+    classifier: Classifier
     codec: EventCodec
     metrics: Metrics
     clock: Clock
@@ -85,10 +87,14 @@ class Worker:
         self._restorer = Restorer(_restorer_parts(settings, parts))
         relay_gate = OutageGate(parts.clock, telemetry.relay)
         registry_gate = OutageGate(parts.clock, telemetry.registry)
-        self._delivery: Delivery = SmtpDelivery(
-            RelayEndpoint.parse(settings.smtp_url.get_secret_value()),
+        ownership = Ownership()
+        consumed = len(parts.topology.consumed) * parts.topology.partitions
+        self._delivery: Delivery = deliver_to(
+            parse_relays(settings.smtp_url.get_secret_value()),
             settings.smtp_connections,
             parts.clock,
+            lambda: ownership.count / consumed,
+            parts.classifier,
         )
         gates = (relay_gate, registry_gate)
         intend = Intentions(self._loop, reports.put).commit
@@ -96,7 +102,6 @@ class Worker:
             _processor_parts(settings, parts, (name, telemetry), (self._delivery, gates, intend))
         )
         engine = Engine(self._loop, processor, reports.put, self._fail)
-        ownership = Ownership()
         keeper = Keeper(parts.topology, parts.clock, engine.afterwards)
         self._committer = Committer(
             _committer_parts(settings, parts, (name, telemetry, keeper)), ownership

@@ -6,6 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 import uvloop
 
 from consumers.app import Worker, WorkerParts
+from consumers.delivery.endpoint import InvalidRelayUrl, RelayEndpoint, parse_relays
+from consumers.delivery.outcome import Classifier
+from consumers.delivery.rulebook import RuleBook, UnknownProfile
 from consumers.mailer.slots import Slot
 from retry_topics.provisioning import verify
 from retry_topics.topology import Topology, topology_of
@@ -34,6 +37,25 @@ class TopicsUnfit(Exception):
         self.problems = tuple(problems)
 
 
+class UnfitRelay(Exception):
+    """A relay's URL cannot be used."""
+
+
+def check_relays(settings: Settings, classifier: Classifier) -> tuple[RelayEndpoint, ...]:
+    """Return the relays, whose URLs can be used and whose profiles there are.
+
+    Raises:
+        UnfitRelay: a URL is wrong, or names a profile that there is not.
+    """
+    try:
+        relays = parse_relays(settings.smtp_url.get_secret_value())
+        for relay in relays:
+            classifier.of_relay(relay.host, relay.profile)
+    except (InvalidRelayUrl, UnknownProfile) as error:
+        raise UnfitRelay(f"MAILCASCADE_SMTP_URL: {error}") from error
+    return relays
+
+
 def check_topics(settings: Settings, topology: Topology) -> None:
     """Make sure that a worker can lose nothing for want of a topic.
 
@@ -52,16 +74,19 @@ def run_worker(
     """Work until SIGTERM or SIGINT, then drain and return.
 
     Raises:
-        BrokenCatalogue, NoSlot, TopicsUnfit, KafkaFault, CommitterFailed, RestoreFailed: see
-            their messages.
+        BrokenCatalogue, BrokenRules, UnfitRelay, NoSlot, TopicsUnfit, KafkaFault,
+            CommitterFailed, RestoreFailed: see their messages.
     """
     topology = topology_of(settings)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
+    classifier = Classifier(RuleBook.load(settings.relay_rules_file))
+    check_relays(settings, classifier)
     check_topics(settings, topology)
     slot = Slot(settings.state_dir, topology.prefix)
     parts = WorkerParts(
         topology=topology,
         catalogue=catalogue,
+        classifier=classifier,
         codec=EventCodec(_resolver(settings)),
         metrics=Metrics(WORKER_METRICS),
         clock=SystemClock(),

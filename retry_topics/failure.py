@@ -44,6 +44,8 @@ class Phase(StrEnum):
     DOT = "dot"
 
 
+#: Where a mail to one recipient can be refused for that recipient.
+_OF_THE_RECIPIENT = frozenset({Phase.RCPT, Phase.DATA, Phase.DOT})
 #: A failure of one of these scopes is the mail's own and uses up an attempt.
 MAIL_SCOPES = frozenset({Scope.RECIPIENT, Scope.MESSAGE, Scope.TEMPLATE})
 
@@ -61,7 +63,7 @@ class Failure:
 
     `code` is the SMTP reply code, `enhanced` the enhanced status code (RFC 3463), both None where
     there was no reply. `rule` names what classified it. `retry_after_ms` is a delay that the relay
-    asked for, counted from now.
+    asked for, counted from now. `bad_address`: the rule says that the address itself was refused.
     """
 
     scope: Scope
@@ -72,6 +74,7 @@ class Failure:
     code: int | None = None
     enhanced: str | None = None
     retry_after_ms: int | None = None
+    bad_address: bool = False
 
     @property
     def is_outage(self) -> bool:
@@ -96,8 +99,8 @@ def is_bad_address(failure: Failure) -> bool:
     other reasons, which may be about us.
     """
     return (
-        failure.scope is Scope.RECIPIENT
+        failure.bad_address
+        and failure.scope is Scope.RECIPIENT
         and failure.kind is FailureClass.PERMANENT
-        and failure.phase is Phase.RCPT
-        and failure.rule == "no-such-recipient"
+        and failure.phase in _OF_THE_RECIPIENT
     )

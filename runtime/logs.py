@@ -15,7 +15,7 @@ _ADDRESS: Final = re.compile(r"[^\s<>()\[\]{},;:=/\"'|@]+@[^\s<>()\[\]{},;:=\"'|
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s@]+@")
 _LEVEL_OF: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 #: The standard library's loggers that libraries under us write to.
-_QUIET: Final = ("alembic", "asyncio", "aiosmtplib", "uvicorn")
+_QUIET: Final = ("alembic", "asyncio", "uvicorn")
 
 
 def mask_address(address: str) -> str:

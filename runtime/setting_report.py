@@ -31,7 +31,8 @@ def _shown(name: str, settings: Settings) -> str:
         case None:
             return "auto" if name == "replication_factor" else ""
         case SecretStr():
-            return masked_url(value.get_secret_value()) if name.endswith("_url") else MASK
+            urls = value.get_secret_value().split(" ")
+            return " ".join(map(masked_url, urls)) if name == "smtp_url" else MASK
         case bool():
             return str(value).lower()
         case dict():

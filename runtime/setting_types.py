@@ -16,7 +16,8 @@ _BROKER: Final = re.compile(
     r"(?:[A-Z_]+://)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?"
 )
 _SMTP_SCHEMES: Final = ("smtp", "smtp+starttls", "smtps")
-_SMTP_OPTIONS: Final = frozenset({"ca", "helo"})
+_TOKEN_OPTIONS: Final = frozenset({"token-file", "token-command"})
+_SMTP_OPTIONS: Final = frozenset({"ca", "helo", "weight", "rate", "profile"}) | _TOKEN_OPTIONS
 
 
 def bootstrap_servers(text: str) -> str:
@@ -74,7 +75,17 @@ def _milliseconds(label: str) -> int:
     return int(match[1]) * _UNITS_MS[match[2]]
 
 
-def smtp_url(text: str) -> str:
+def smtp_urls(text: str) -> str:
+    """Check the URLs of one relay or several, separated by blanks."""
+    urls = text.split()
+    if not urls:
+        raise ValueError("there is no URL")
+    for url in urls:
+        _smtp_url(url)
+    return " ".join(urls)
+
+
+def _smtp_url(text: str) -> None:
     """Check a relay's URL: plain SMTP goes no further than this host."""
     url = _split(text)
     if url.scheme not in _SMTP_SCHEMES:
@@ -82,15 +93,15 @@ def smtp_url(text: str) -> str:
     if not url.hostname:
         raise ValueError("there is no host")
     if url.path.strip("/") or url.fragment:
-        raise ValueError("only ?ca=FILE and ?helo=NAME may follow the port")
-    unknown = {name for name, _ in parse_qsl(url.query, keep_blank_values=True)} - _SMTP_OPTIONS
-    if unknown:
-        raise ValueError(f"there is no option {', '.join(sorted(unknown))}, only ca and helo")
-    if (url.username is None) != (url.password is None):
+        raise ValueError("only options such as ?ca=FILE&helo=NAME may follow the port")
+    options = {name for name, _ in parse_qsl(url.query, keep_blank_values=True)}
+    if unknown := options - _SMTP_OPTIONS:
+        allowed = ", ".join(sorted(_SMTP_OPTIONS))
+        raise ValueError(f"there is no option {', '.join(sorted(unknown))}, only {allowed}")
+    if (url.username is None) != (url.password is None) and not options & _TOKEN_OPTIONS:
         raise ValueError("a user needs a password and the other way round")
     if url.scheme == "smtp" and not is_loopback(url.hostname):
         raise ValueError("smtp:// sends in the clear, so only to a loopback host")
-    return text
 
 
 def database_url(text: str) -> str:

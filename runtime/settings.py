@@ -91,19 +91,27 @@ class Settings(BaseSettings):
         description="Copies of every topic that `topics apply` creates.",
     )
     smtp_url: Annotated[
-        SecretStr, AfterValidator(lambda url: SecretStr(types.smtp_url(url.get_secret_value())))
+        SecretStr, AfterValidator(lambda url: SecretStr(types.smtp_urls(url.get_secret_value())))
     ] = Field(
         SecretStr("smtp://127.0.0.1:2525"),
         title="smtp://HOST:PORT to a loopback host, smtp+starttls://[USER:PASSWORD@]HOST[:PORT] "
-        "or smtps://[USER:PASSWORD@]HOST[:PORT], percent-encoded; then ?ca=FILE&helo=NAME",
-        description="The relay that takes the mail.",
+        "or smtps://[USER:PASSWORD@]HOST[:PORT], percent-encoded; then ?ca=FILE&helo=NAME"
+        "&token-file=FILE&token-command=COMMAND&profile=PROVIDER&weight=N&rate=N/s; several "
+        "separated by blanks",
+        description="The relay that takes the mail, or several that share it by weight.",
     )
     smtp_connections: int = Field(
         8,
         ge=1,
         le=256,
         title="a whole number from 1 to 256",
-        description="Connections to the relay that a worker process keeps open at most.",
+        description="Connections to each relay that a worker process keeps open at most.",
+    )
+    relay_rules_file: FilePath | None = Field(
+        None,
+        title="the path of a file",
+        description="Rules about what relays' replies mean, asked before those that come with "
+        "mailcascade.",
     )
     mail_from: Annotated[Word, AfterValidator(types.mailbox)] = Field(
         "no-reply@localhost",

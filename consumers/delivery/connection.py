@@ -1,28 +1,21 @@
-"""One SMTP session, driven command by command so that every failure has its phase.
+"""One SMTP session: hands over mails one after the other, and every failure has its phase.
 
     connect -> banner -> EHLO -> [STARTTLS -> EHLO] -> [AUTH] -> { MAIL -> RCPT -> DATA -> dot }*
 
 The final dot is the border: a session that breaks before it has delivered nothing, one that breaks
-behind it has delivered or not, and nobody knows.
+behind it has delivered or not, and nobody knows. Where the relay offers PIPELINING, MAIL, RCPT and
+DATA go out in one write.
 """
 
-import asyncio
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
-
-from aiosmtplib.errors import (
-    SMTPException,
-    SMTPResponseException,
-    SMTPServerDisconnected,
-    SMTPTimeoutError,
-)
-from aiosmtplib.protocol import SMTPProtocol
-from aiosmtplib.response import SMTPResponse
+from typing import Final
 
 from consumers.delivery.message import Message
-from consumers.delivery.outcome import classify
 from consumers.delivery.reply import Reply
+from consumers.delivery.reply_parser import RawReply
+from consumers.delivery.wire import CLOSING, CONNECTION_LOST, UNASKED_REPLY, Wire
 from retry_topics.failure import (
     Accepted,
     Ambiguous,
@@ -33,9 +26,16 @@ from retry_topics.failure import (
     Scope,
 )
 
-_CLOSING: Final = 421
 _START_INPUT: Final = 354
+#: These say that the relay is in another state than we are.
+_OUT_OF_STEP: Final = frozenset({500, 502, 503})
+_IDLE_TOO_LONG: Final = "4.4.2"
 _UNSAFE_MAILBOX: Final = re.compile(r"[\x00-\x20\x7f<>]")
+_ENVELOPE: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+
+
+#: Says what a refusal means, by the rules for this relay.
+Classify = Callable[[Reply, Phase], Failure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +63,61 @@ class StaleConnection(Exception):
 class Connection:
     """An open session. `reusable` is False from a transaction's start to its orderly end."""
 
-    def __init__(self, protocol: SMTPProtocol, lost: asyncio.Event, timeouts: Timeouts) -> None:
-        """`lost` is set when the protocol loses its transport."""
-        self._protocol = protocol
-        self._lost = lost
+    def __init__(self, wire: Wire, timeouts: Timeouts, classify: Classify) -> None:
+        self._wire = wire
         self._timeouts = timeouts
+        self.classify = classify
+        self._extensions: dict[str, str] = {}
+        self._pipelining = False
+        self._size_limit = 0
         self._needs_reset = False
-        self.extensions: dict[str, str] = {}
+        #: What the relay greeted with.
+        self.banner = ""
         self.transactions = 0
         self.reusable = True
 
     @property
+    def extensions(self) -> dict[str, str]:
+        """What the relay offers: parameters by lower-case keyword."""
+        return self._extensions
+
+    @extensions.setter
+    def extensions(self, offered: dict[str, str]) -> None:
+        self._extensions = offered
+        self._pipelining = "pipelining" in offered
+        limit = offered.get("size", "")
+        self._size_limit = int(limit) if limit.isdecimal() else 0
+
+    @property
     def is_open(self) -> bool:
         """Tell whether the connection stands, as far as is known without asking the relay."""
-        return self._protocol.is_connected
+        return self._wire.stands
 
-    async def exchange(self, phase: Phase, *words: bytes) -> SMTPResponse:
+    @property
+    def wire(self) -> Wire:
+        """What the session runs on."""
+        return self._wire
+
+    async def greeting(self) -> RawReply:
+        """Wait for the relay's first words.
+
+        Raises:
+            SessionFailed: there were none that could be read.
+        """
+        return await self._reply(Phase.BANNER)
+
+    async def exchange(self, phase: Phase, *words: bytes) -> RawReply:
         """Send one command and return its reply as it came, whatever it says.
 
         Raises:
             SessionFailed: there was no reply that could be read.
         """
-        try:
-            return await self._protocol.execute_command(*words, timeout=self._timeouts.command)
-        except SMTPException as error:
-            raise SessionFailed(broken(phase, error)) from error
+        self._wire.send(b" ".join(words) + b"\r\n", 1)
+        return await self._reply(phase)
 
     async def command(self, phase: Phase, *words: bytes) -> Reply:
         """Do as `exchange` does, and read the reply."""
-        response = await self.exchange(phase, *words)
-        return Reply.of(response.code, response.message)
+        return Reply.of_raw(await self.exchange(phase, *words))
 
     async def transact(self, message: Message) -> Outcome:
         """Hand over one mail.
@@ -102,129 +127,174 @@ class Connection:
         """
         fresh = self.transactions == 0
         self.transactions += 1
-        self.reusable = False
         refused = self._refuse_beforehand(message)
         if refused is not None:
-            self.reusable = True
             return refused
+        self.reusable = False
         try:
-            if (failure := await self._open_transaction(message, fresh)) is not None:
-                return failure
-            return await self._hand_over(message)
+            failure = await self._open_transaction(message, fresh)
+            return failure or await self._hand_over(message)
         except SessionFailed as failed:
             return failed.failure
 
     def abort(self) -> None:
         """Cut the connection without a word."""
-        # uvloop's transports are no subclasses of asyncio's, though they do as they do.
-        transport = cast(asyncio.WriteTransport | None, self._protocol.transport)
-        if transport is not None:
-            transport.abort()
+        self._wire.break_off(CONNECTION_LOST, "we cut the connection")
 
     def quit(self) -> None:
         """Take leave and close, without waiting for the answer."""
-        try:
-            self._protocol.write(b"QUIT\r\n")
-        except SMTPServerDisconnected:
-            return
-        if self._protocol.transport is not None:
-            self._protocol.transport.close()
+        self._wire.leave()
 
     async def wait_closed(self, seconds: float) -> None:
         """Wait until the connection is gone, and cut it if that takes too long."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._lost.wait()
-        except TimeoutError:
-            self.abort()
+        await self._wire.wait_closed(seconds)
+
+    async def _reply(self, phase: Phase) -> RawReply:
+        replies = await self._wire.receive(1, self._timeouts.command)
+        if not replies:
+            raise broken(phase, self._wire)
+        return replies[0]
 
     def _refuse_beforehand(self, message: Message) -> Failure | None:
         if _UNSAFE_MAILBOX.search(message.envelope_from + message.envelope_to):
             return _unfit("an envelope address holds characters that end it", "unsafe-address")
-        if message.needs_smtputf8 and "smtputf8" not in self.extensions:
+        if message.needs_smtputf8 and "smtputf8" not in self._extensions:
             text = "an address is not ASCII, and the relay does not offer SMTPUTF8"
             return _unfit(text, "smtputf8-missing")
-        limit = self.extensions.get("size", "")
-        if limit.isdecimal() and 0 < int(limit) < len(message.content):
-            text = f"the mail has {len(message.content)} bytes; the relay takes {limit}"
+        if not message.content.isascii() and "8bitmime" not in self._extensions:
+            text = "the mail holds 8-bit bytes, and the relay does not offer 8BITMIME"
+            return _unfit(text, "8bitmime-missing")
+        if 0 < self._size_limit < len(message.content):
+            text = f"the mail has {len(message.content)} bytes; the relay takes {self._size_limit}"
             return _unfit(text, "size-limit")
         return None
 
+    def _envelope(self, message: Message) -> tuple[bytes, bytes, bytes]:
+        """Return MAIL, RCPT and DATA with the parameters that this mail needs."""
+        size = b" SIZE=%d" % len(message.content) if "size" in self._extensions else b""
+        body = b"" if message.content.isascii() else b" BODY=8BITMIME"
+        utf8 = b" SMTPUTF8" if message.needs_smtputf8 else b""
+        return (
+            b"MAIL FROM:<%b>%b%b%b\r\n" % (message.envelope_from.encode(), size, body, utf8),
+            b"RCPT TO:<%b>\r\n" % message.envelope_to.encode(),
+            b"DATA\r\n",
+        )
+
     async def _open_transaction(self, message: Message, fresh: bool) -> Failure | None:
         """Send MAIL, RCPT and DATA; None: the relay waits for the content."""
-        options = [b"SIZE=%d" % len(message.content)] if "size" in self.extensions else []
-        if message.needs_smtputf8:
-            options += [b"BODY=8BITMIME", b"SMTPUTF8"]
         if self._needs_reset:
-            await self._first(fresh, Phase.MAIL, b"RSET")
+            replies = await self._ask([b"RSET\r\n"])
+            if not replies or not _is_positive(replies[0]):
+                raise StaleConnection
             self._needs_reset, fresh = False, True
-        sender = b"FROM:<%b>" % message.envelope_from.encode()
-        reply = await self._first(fresh, Phase.MAIL, b"MAIL", sender, *options)
-        if not _is_positive(reply):
-            return self._refused(reply, Phase.MAIL)
-        reply = await self.command(Phase.RCPT, b"RCPT", b"TO:<%b>" % message.envelope_to.encode())
-        if not _is_positive(reply):
-            self._needs_reset = True
-            return self._refused(reply, Phase.RCPT)
-        reply = await self.command(Phase.DATA, b"DATA")
-        if reply.code != _START_INPUT:
-            self._needs_reset = True
-            return self._refused(reply, Phase.DATA)
-        return None
-
-    async def _first(self, fresh: bool, phase: Phase, *words: bytes) -> Reply:
-        """Send the first command of a transaction, which finds out whether the session stands."""
-        try:
-            reply = await self.command(phase, *words)
-        except SessionFailed as failed:
-            gone = isinstance(failed.__cause__, SMTPServerDisconnected)
-            if gone and not fresh:
-                raise StaleConnection from failed
-            raise
-        if not fresh and (reply.code == _CLOSING or reply.enhanced == "4.4.2"):
+        commands = self._envelope(message)
+        if self._pipelining:
+            replies = await self._ask(commands)
+        else:
+            replies = []
+            for command in commands:
+                replies += await self._ask([command])
+                if not replies or not _is_positive(replies[-1]):
+                    break
+        if len(replies) == len(commands) and _is_open(*replies):
+            return None
+        if not fresh and self._is_stale(replies):
             raise StaleConnection
-        return reply
+        return await self._not_opened(replies)
+
+    async def _ask(self, commands: Sequence[bytes]) -> list[RawReply]:
+        self._wire.send(b"".join(commands), len(commands))
+        return await self._wire.receive(len(commands), self._timeouts.command)
+
+    def _is_stale(self, replies: list[RawReply]) -> bool:
+        """Tell by the answer to the first command whether the session had ended before it."""
+        if not replies:
+            return self._wire.fault is not None and self._wire.fault.rule == CONNECTION_LOST
+        first = replies[0]
+        return first.code == CLOSING or Reply.of_raw(first).enhanced == _IDLE_TOO_LONG
+
+    async def _not_opened(self, replies: list[RawReply]) -> Failure:
+        """Return the first refusal, and bring the session back to where a mail may begin."""
+        for phase, raw in zip(_ENVELOPE, replies, strict=False):
+            if _is_positive(raw) and phase is not Phase.DATA:
+                continue
+            failure = self._refused(Reply.of_raw(raw), phase)
+            if self.reusable:
+                await self._clear(phase, replies)
+            return failure
+        raise broken(_ENVELOPE[len(replies)], self._wire)
+
+    async def _clear(self, refused: Phase, replies: list[RawReply]) -> None:
+        """End a transaction of which a part was refused."""
+        if len(replies) == len(_ENVELOPE) and replies[-1].code == _START_INPUT:
+            # The relay waits for a mail that has no recipient: this one is empty, and ends.
+            self.reusable = False
+            answered = await self._ask([b".\r\n"])
+            self.reusable = bool(answered) and answered[0].code != CLOSING and self.is_open
+        elif refused is not Phase.MAIL:
+            self._needs_reset = True
 
     async def _hand_over(self, message: Message) -> Outcome:
-        try:
-            self._protocol.write(message.wire_form())
-        except SMTPServerDisconnected as error:
-            raise SessionFailed(broken(Phase.DATA, error)) from error
-        try:
-            response = await self._protocol.read_response(timeout=self._timeouts.end_of_data)
-        except SMTPException as error:
-            return Ambiguous(f"no reply to the end of the mail: {error.message}")
-        reply = Reply.of(response.code, response.message)
-        if _is_positive(reply):
-            self.reusable = True
-            return Accepted(str(reply))
-        if reply.code < 400:
-            return Ambiguous(f"the end of the mail was answered out of step: {reply}")
-        return self._refused(reply, Phase.DOT)
+        wire = self._wire
+        if wire.fault is not None:
+            raise broken(Phase.DATA, wire)
+        wire.send(message.wire_form(), 1)
+        if wire.unsent:
+            await wire.make_room(self._timeouts.command)
+        replies = await wire.receive(1, self._timeouts.end_of_data)
+        if not replies:
+            if wire.unsent:
+                raise broken(Phase.DATA, wire)
+            return Ambiguous(f"no reply to the end of the mail: {_why(wire)}")
+        (raw,) = replies
+        if _is_positive(raw) and not wire.answered_early:
+            self.reusable = wire.stands
+            return Accepted(_accepted(raw))
+        return self._not_accepted(Reply.of_raw(raw))
+
+    def _not_accepted(self, reply: Reply) -> Failure | Ambiguous:
+        wire = self._wire
+        if wire.answered_early:
+            wire.break_off(UNASKED_REPLY, f"answered before the mail was out: {reply}")
+        if reply.code >= 400:
+            return self._refused(reply, Phase.DOT)
+        if wire.unsent:
+            raise broken(Phase.DATA, wire)
+        return Ambiguous(f"the end of the mail was answered out of step: {reply}")
 
     def _refused(self, reply: Reply, phase: Phase) -> Failure:
         """Classify a refusal; the session goes on unless the relay ends it or is out of step."""
-        failure = classify(reply, phase)
-        in_step = 400 <= reply.code < 600 and reply.code not in (_CLOSING, 500, 502, 503)
-        self.reusable = in_step and self.is_open
+        failure = self.classify(reply, phase)
+        in_step = 400 <= reply.code < 600 and reply.code not in _OUT_OF_STEP
+        self.reusable = in_step and reply.code != CLOSING and self.is_open
         return failure
 
 
-def broken(phase: Phase, error: SMTPException) -> Failure:
+def broken(phase: Phase, wire: Wire) -> SessionFailed:
     """Return the failure of a session that broke in a phase, before any final dot."""
-    if isinstance(error, SMTPTimeoutError):
-        rule = "timeout"
-    elif isinstance(error, SMTPResponseException):
-        rule = "garbled-reply"
-    else:
-        rule = "connection-lost"
-    text = Reply.of(0, error.message).text
-    return Failure(Scope.ENDPOINT, FailureClass.TRANSIENT, phase, text, rule)
+    rule = wire.fault.rule if wire.fault else CONNECTION_LOST
+    return SessionFailed(Failure(Scope.ENDPOINT, FailureClass.TRANSIENT, phase, _why(wire), rule))
+
+
+def _why(wire: Wire) -> str:
+    return wire.fault.text if wire.fault else "the session is over"
 
 
 def _unfit(text: str, rule: str) -> Failure:
     return Failure(Scope.MESSAGE, FailureClass.PERMANENT, Phase.MAIL, text, rule)
 
 
-def _is_positive(reply: Reply) -> bool:
+def _is_positive(reply: RawReply) -> bool:
     return 200 <= reply.code < 300
+
+
+def _is_open(mail: RawReply, rcpt: RawReply, data: RawReply) -> bool:
+    return _is_positive(mail) and _is_positive(rcpt) and data.code == _START_INPUT
+
+
+def _accepted(raw: RawReply) -> str:
+    """Return what the ledger keeps. Most replies are short and plain, and stay as they are."""
+    text = raw.text.decode("utf-8", "surrogateescape")
+    if len(text) <= 400 and text.isascii() and text.isprintable():
+        return f"{raw.code} {text}".rstrip()
+    return str(Reply.of_raw(raw))

@@ -4,8 +4,16 @@
     smtp+starttls://user:secret@mx.example    STARTTLS required, port 587
     smtps://user:secret@mx.example            TLS from the first byte, port 465
 
-Query parameters: `ca=/path/ca.pem` trusts that file instead of the system's authorities,
-`helo=mail.example.com` is the name we greet with (our own address literal without it).
+Query parameters:
+
+    ca=/path/ca.pem           trust that file instead of the system's authorities
+    helo=mail.example.com     the name we greet with; our own address literal without it
+    token-file=/path          XOAUTH2 with the token in that file; the URL has a user, no password
+    token-command=get%20it    the same, with the token that the command prints
+    weight=3                  the share of several relays; 0 is only used when all others are out
+    profile=ses               whose words its replies are; by the host's name without it
+    rate=14/s                 at most so many mails in that time: a number, then /s, /m or /h
+
 A user name or password that holds `@ : / ? # %` is percent-encoded.
 """
 
@@ -18,6 +26,8 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import idna
+
+from consumers.delivery.tokens import TokenCommand, TokenFile, TokenOrigin
 
 
 class InvalidRelayUrl(ValueError):
@@ -33,21 +43,32 @@ class Security(StrEnum):
 
 
 _PORTS: Final = {Security.CLEAR: 25, Security.STARTTLS: 587, Security.TLS: 465}
-_PARAMETERS: Final = frozenset({"ca", "helo"})
+_PARAMETERS: Final = frozenset(
+    {"ca", "helo", "token-file", "token-command", "weight", "rate", "profile"}
+)
+_WEIGHT: Final = re.compile(r"\d{1,4}")
+_RATE: Final = re.compile(r"(\d{1,6})/([smh])")
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+#: What ends a field of AUTH PLAIN or of XOAUTH2.
+_ENDS_PROOF: Final = re.compile(r"[\x00\x01]")
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user name and its password; the password stays out of every representation."""
+    """A user name, and its password or where tokens come from; no secret is ever represented."""
 
     username: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
+    token: TokenOrigin | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RelayEndpoint:
-    """One relay. `helo` and `ca_file` are None where the URL leaves them open."""
+    """One relay. `helo`, `ca_file`, `rate` and `profile` are None where the URL leaves them open.
+
+    `rate` is in mails per second, for all workers together.
+    """
 
     host: str
     port: int
@@ -55,6 +76,9 @@ class RelayEndpoint:
     credentials: Credentials | None = None
     helo: str | None = None
     ca_file: Path | None = None
+    weight: int = 1
+    rate: float | None = None
+    profile: str | None = None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -86,10 +110,29 @@ class RelayEndpoint:
             host=host,
             port=port or _PORTS[security],
             security=security,
-            credentials=_credentials(parts),
+            credentials=_credentials(parts, options),
             helo=options.get("helo"),
             ca_file=Path(options["ca"]) if "ca" in options else None,
+            weight=int(options.get("weight", "1")),
+            rate=_rate(options.get("rate")),
+            profile=options.get("profile"),
         )
+
+
+def parse_relays(text: str) -> tuple[RelayEndpoint, ...]:
+    """Read one relay's URL or several, separated by blanks.
+
+    Raises:
+        InvalidRelayUrl: one of them is wrong, one is there twice, or none may be used normally.
+    """
+    relays = tuple(RelayEndpoint.parse(url) for url in text.split(" ") if url)
+    if not relays:
+        raise InvalidRelayUrl("there is no relay's URL")
+    if len({(relay.host, relay.port) for relay in relays}) < len(relays):
+        raise InvalidRelayUrl("a relay is named twice")
+    if not any(relay.weight for relay in relays):
+        raise InvalidRelayUrl("no relay has a weight above 0")
+    return relays
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:
@@ -127,15 +170,41 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _credentials(parts: SplitResult) -> Credentials | None:
+def _credentials(parts: SplitResult, options: dict[str, str]) -> Credentials | None:
+    token = _token(options)
     if parts.username is None:
+        if token is not None:
+            raise InvalidRelayUrl("a token needs a user name")
         return None
     username, password = unquote(parts.username), unquote(parts.password or "")
-    if not username or not password:
+    if token is not None and password:
+        raise InvalidRelayUrl("credentials have a password or a token, not both")
+    if not username or not (password or token):
         raise InvalidRelayUrl("credentials need a user name and a password")
-    if "\0" in username or "\0" in password:
-        raise InvalidRelayUrl("credentials cannot hold a NUL character")
-    return Credentials(username, password)
+    if _ENDS_PROOF.search(username + password):
+        raise InvalidRelayUrl("credentials cannot hold a NUL or SOH character")
+    return Credentials(username, password, token)
+
+
+def _token(options: dict[str, str]) -> TokenOrigin | None:
+    file, command = options.get("token-file"), options.get("token-command")
+    if file is not None and command is not None:
+        raise InvalidRelayUrl("a token comes from a file or from a command, not from both")
+    if command is not None:
+        try:
+            return TokenCommand.parse(command)
+        except ValueError as error:
+            raise InvalidRelayUrl(f"token-command is no command: {error}") from error
+    return TokenFile(Path(file)) if file is not None else None
+
+
+def _rate(text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = _RATE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise InvalidRelayUrl(f"rate is {text!r}; it must be a number and /s, /m or /h")
+    return int(match[1]) / _UNIT_SECONDS[match[2]]
 
 
 def _options(query: str) -> dict[str, str]:
@@ -148,4 +217,6 @@ def _options(query: str) -> dict[str, str]:
             raise InvalidRelayUrl(f"parameter {name!r} is empty")
     if "helo" in options and not _NAME.fullmatch(options["helo"]):
         raise InvalidRelayUrl(f"helo is {options['helo']!r}; it must be a host name")
+    if not _WEIGHT.fullmatch(options.get("weight", "1")):
+        raise InvalidRelayUrl(f"weight is {options['weight']!r}; it must be a number up to 9999")
     return options

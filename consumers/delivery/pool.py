@@ -1,29 +1,51 @@
-"""Keeps open connections for reuse, by age, by count, and never longer idle than a relay likes."""
+"""Keeps open connections for reuse, by age, by count, and never longer idle than a relay likes.
+
+    acquire: a kept one  |  a new one while the limit allows  |  wait for whatever comes free first
+    release: to whoever waits longest  |  kept until it has been idle too long  |  closed
+
+So connections grow with the demand and shrink without it, and the limit follows the relay's mood.
+With none open the first is a scout: all wait for it, and if it fails they fail with it, so a relay
+that is out is asked once, and wrong credentials are shown once.
+"""
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from consumers.delivery.connection import Connection
-from consumers.delivery.session import SessionOpener
+from consumers.delivery.concurrency import Concurrency, is_throttle
+from consumers.delivery.connection import Connection, SessionFailed
+from retry_topics.failure import Accepted, Failure, FailureClass, Outcome, Phase, Scope
 from runtime.clock import Clock
 
 #: By age, as Postfix does it, and by count, as large providers ask for.
 LONGEST_AGE_SECONDS: Final = 300.0
 MOST_TRANSACTIONS: Final = 100
 #: Providers close after some ten seconds; a connection that is gone costs the next mail time.
-LONGEST_IDLE_SECONDS: Final = 5.0
-
+LONGEST_IDLE_SECONDS: Final = 8.0
 
 #: How long closing waits for relays to take our leave.
 _LEAVE_SECONDS: Final = 1.0
+_CLOSED: Final = Failure(
+    Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, "the delivery is closed", "closed"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class Opener(Protocol):
+    """Opens connections to one relay."""
+
+    async def open(self) -> Connection:
+        """Return a connection that is ready for a mail; raises SessionFailed."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """A connection in somebody's hands. `round` is the limit's when it was taken."""
+
     connection: Connection
     opened_at: float
-    idle_since: float
+    round: int = 0
+    idle_since: float = 0.0
 
 
 class ConnectionPool:
@@ -32,95 +54,208 @@ class ConnectionPool:
     Owned by one event loop: every method is called on it.
     """
 
-    def __init__(self, opener: SessionOpener, size: int, clock: Clock) -> None:
+    def __init__(self, opener: Opener, size: int, clock: Clock) -> None:
         self._opener = opener
         self._clock = clock
-        self._slots = asyncio.Semaphore(size)
-        self._idle: list[_Kept] = []
-        self._busy: dict[Connection, float] = {}
+        self._concurrency = Concurrency(size)
+        #: The longest idle one first.
+        self._idle: deque[Lease] = deque()
+        self._busy: set[Connection] = set()
+        self._opening = 0
+        #: What comes free goes to the first: a connection, or None for leave to open one.
+        self._waiting: deque[asyncio.Future[Lease | None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def acquire(self) -> Connection:
-        """Wait for a slot and return a connection, a kept one if there is any.
+    @property
+    def limit(self) -> int:
+        """Connections that the relay is trusted to take at the moment."""
+        return self._concurrency.limit
+
+    async def acquire(self) -> Lease:
+        """Return a connection, waiting for one if need be.
 
         Raises:
-            SessionFailed: no connection could be opened; the slot is free again.
+            SessionFailed: no connection could be opened, or the pool is closed.
         """
-        await self._slots.acquire()
-        try:
-            self._drop_worn()
-            if self._idle:
-                kept = self._idle.pop()
-                self._busy[kept.connection] = kept.opened_at
-                return kept.connection
-            return await self._open()
-        except BaseException:
-            self._slots.release()
-            raise
+        lease = None
+        while lease is None:
+            lease = await self._kept_or_new()
+        lease.round = self._concurrency.round
+        self._busy.add(lease.connection)
+        self._permit()
+        return lease
 
-    def release(self, connection: Connection) -> None:
-        """Take a connection back and free its slot; keep it if it may be used again."""
-        opened_at = self._busy.get(connection)
-        if opened_at is None or not connection.reusable or not connection.is_open:
-            self._discard(connection)
-        elif self._closed or self._is_old(connection, opened_at):
-            del self._busy[connection]
+    def release(self, lease: Lease, outcome: Outcome | None) -> None:
+        """Take a connection back and learn from what came of it; None: it was given up."""
+        connection = lease.connection
+        self._busy.discard(connection)
+        if outcome is not None:
+            self._learn(outcome, lease.round)
+        if not connection.reusable or not connection.is_open:
+            connection.abort()
+        elif self._closed or self._is_worn(lease) or self._standing() >= self.limit:
             connection.quit()
-        else:
-            del self._busy[connection]
-            self._idle.append(_Kept(connection, opened_at, self._clock.monotonic()))
+        elif not self._hand_on(lease):
+            lease.idle_since = self._clock.monotonic()
+            self._idle.append(lease)
             self._schedule_sweep()
-        self._slots.release()
+            return
+        self._permit()
+
+    def forget_idle(self) -> None:
+        """Close what is kept: the one used last was stale, and all others are idle for longer."""
+        while self._idle:
+            self._idle.popleft().connection.abort()
+        self._permit()
 
     async def close(self) -> None:
         """Take leave of idle connections and cut the others, whose transactions fail."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        leaving = [kept.connection for kept in self._idle]
+        leaving = [lease.connection for lease in self._idle]
         self._idle.clear()
         for connection in leaving:
             connection.quit()
         for connection in self._busy:
             connection.abort()
+        self._fail_waiting(_CLOSED)
         await asyncio.gather(*(connection.wait_closed(_LEAVE_SECONDS) for connection in leaving))
 
-    async def _open(self) -> Connection:
-        connection = await self._opener.open()
-        self._busy[connection] = self._clock.monotonic()
-        return connection
+    def _standing(self) -> int:
+        return len(self._busy) + len(self._idle) + self._opening
 
-    def _discard(self, connection: Connection) -> None:
-        self._busy.pop(connection, None)
-        connection.abort()
+    def _may_open(self) -> bool:
+        scouting = self._opening and not self._busy and not self._idle
+        return not scouting and self._standing() < self.limit
 
-    def _is_old(self, connection: Connection, opened_at: float) -> bool:
-        age = self._clock.monotonic() - opened_at
-        return connection.transactions >= MOST_TRANSACTIONS or age > LONGEST_AGE_SECONDS
-
-    def _drop_worn(self) -> None:
-        """Take leave of kept connections that are too old or idle, and forget those that broke."""
-        now = self._clock.monotonic()
-        fit = []
-        for kept in self._idle:
-            if not kept.connection.is_open:
+    def _take_idle(self) -> Lease | None:
+        """Return the kept connection that was used last, if it is still fit."""
+        while self._idle:
+            lease = self._idle.pop()
+            if not lease.connection.is_open:
                 continue
-            worn = now - kept.idle_since > LONGEST_IDLE_SECONDS
-            if worn or self._is_old(kept.connection, kept.opened_at):
-                kept.connection.quit()
+            if not self._is_worn(lease) and not self._idles_too_long(lease):
+                return lease
+            lease.connection.quit()
+        return None
+
+    async def _kept_or_new(self) -> Lease | None:
+        """Return a connection; None: there was none to be had, and it is to be asked again."""
+        if not self._waiting:
+            if (kept := self._take_idle()) is not None:
+                return kept
+            if self._may_open():
+                self._opening += 1
+                return await self._open()
+        return await self._next_free() or await self._open()
+
+    async def _next_free(self) -> Lease | None:
+        """Wait for a connection, or for leave to open one, which counts as opening already."""
+        turn: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._give_back(turn.result())
+            raise
+
+    def _give_back(self, lease: Lease | None) -> None:
+        if lease is not None:
+            self.release(lease, None)
+        else:
+            self._opening -= 1
+            self._permit()
+
+    async def _open(self) -> Lease | None:
+        """Open a connection; None: the relay has no room for another one beside ours."""
+        try:
+            if self._closed:
+                raise SessionFailed(_CLOSED)
+            connection = await self._opener.open()
+        except SessionFailed as failed:
+            self._opening -= 1
+            others = len(self._busy) + len(self._idle)
+            if others and not self._closed and _has_no_room(failed.failure):
+                self._concurrency.crowded(others)
+                return None
+            self._learn(failed.failure, self._concurrency.round)
+            if others:
+                self._permit()
             else:
-                fit.append(kept)
-        self._idle = fit
+                self._fail_waiting(failed.failure)
+            raise
+        except BaseException:
+            self._opening -= 1
+            self._permit()
+            raise
+        self._opening -= 1
+        if self._closed:
+            connection.abort()
+            raise SessionFailed(_CLOSED)
+        return Lease(connection, self._clock.monotonic())
+
+    def _learn(self, outcome: Outcome, begun_in: int) -> None:
+        if isinstance(outcome, Accepted):
+            self._concurrency.accepted()
+        elif is_throttle(outcome):
+            self._concurrency.throttled(begun_in)
+
+    def _hand_on(self, lease: Lease) -> bool:
+        """Give a connection to whoever waits longest; False: nobody does."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._busy.add(lease.connection)
+                turn.set_result(lease)
+                return True
+        return False
+
+    def _permit(self) -> None:
+        """Let as many of those who wait open a connection as the limit has room for."""
+        while self._waiting and self._may_open():
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._opening += 1
+                turn.set_result(None)
+
+    def _fail_waiting(self, failure: Failure) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(SessionFailed(failure))
+
+    def _is_worn(self, lease: Lease) -> bool:
+        age = self._clock.monotonic() - lease.opened_at
+        return lease.connection.transactions >= MOST_TRANSACTIONS or age > LONGEST_AGE_SECONDS
+
+    def _idles_too_long(self, lease: Lease) -> bool:
+        return self._clock.monotonic() - lease.idle_since > LONGEST_IDLE_SECONDS
 
     def _schedule_sweep(self) -> None:
         """Make sure that connections which nobody asks for again are given up, too."""
-        if self._sweep is None:
-            loop = asyncio.get_running_loop()
-            self._sweep = loop.call_later(LONGEST_IDLE_SECONDS, self._swept)
+        if self._sweep is None and self._idle:
+            left = LONGEST_IDLE_SECONDS - (self._clock.monotonic() - self._idle[0].idle_since)
+            self._sweep = asyncio.get_running_loop().call_later(max(0.05, left), self.sweep)
 
-    def _swept(self) -> None:
-        self._sweep = None
-        self._drop_worn()
-        if self._idle:
-            self._schedule_sweep()
+    def sweep(self) -> None:
+        """Give up what has been idle for too long; done as often as it takes."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        while self._idle:
+            first = self._idle[0]
+            if first.connection.is_open and not self._idles_too_long(first):
+                break
+            self._idle.popleft().connection.quit()
+        self._schedule_sweep()
+
+
+def _has_no_room(failure: Failure) -> bool:
+    """Tell whether a relay answers, but not to one connection more."""
+    waiting_helps = failure.kind in (FailureClass.TRANSIENT, FailureClass.THROTTLE)
+    return failure.phase is Phase.BANNER and failure.code is not None and waiting_helps

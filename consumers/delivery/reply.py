@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from consumers.delivery.reply_parser import RawReply
+
 _LONGEST_TEXT: Final = 500
 _CODE: Final = re.compile(r"\s*(\d{3})(?:[ ,-]|$)")
 #: At the start of a line (RFC 2034), or as qmail puts it: (#5.1.1).
@@ -41,6 +43,11 @@ class Reply:
         if enhanced is None and bracketed and bracketed[1][0] == str(code)[0]:
             enhanced = bracketed[1]
         return cls(code, enhanced, _printable(text))
+
+    @classmethod
+    def of_raw(cls, raw: RawReply) -> "Reply":
+        """Make a reply of what came on a connection."""
+        return cls.of(raw.code, raw.text.decode("utf-8", "surrogateescape"))
 
     @classmethod
     def parse(cls, raw: str) -> "Reply":

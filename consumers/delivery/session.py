@@ -1,52 +1,73 @@
-"""Opens sessions with a relay: TCP, TLS, greeting, EHLO, STARTTLS, AUTH, each its own phase."""
+"""Opens sessions with one relay: TCP, TLS, greeting, EHLO, STARTTLS, AUTH, each its own phase."""
 
 import asyncio
 import socket
 import ssl
-from base64 import b64encode
 from typing import Final
 
-from aiosmtplib.errors import SMTPException, SMTPResponseException
-from aiosmtplib.protocol import SMTPProtocol
-
-from consumers.delivery.connection import Connection, SessionFailed, Timeouts, broken
-from consumers.delivery.endpoint import Credentials, RelayEndpoint, Security
-from consumers.delivery.outcome import classify
+from consumers.delivery.connection import Classify, Connection, SessionFailed, Timeouts, broken
+from consumers.delivery.endpoint import RelayEndpoint, Security
+from consumers.delivery.login import CredentialsRefused, log_in
 from consumers.delivery.reply import Reply
+from consumers.delivery.tokens import TokenSource, TokenUnavailable
+from consumers.delivery.wire import CONNECTION_LOST, TIMEOUT, UNASKED_REPLY, Wire
 from retry_topics.failure import Failure, FailureClass, Phase, Scope
 
 _GREETING: Final = 220
-_AUTHENTICATED: Final = 235
-_CHALLENGE: Final = 334
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 
 
 class SessionOpener:
     """Opens sessions with one relay. Never in clear text unless the endpoint says so."""
 
-    def __init__(self, endpoint: RelayEndpoint, timeouts: Timeouts) -> None:
+    def __init__(self, endpoint: RelayEndpoint, timeouts: Timeouts, classify: Classify) -> None:
         self._endpoint = endpoint
+        self._classify = classify
         self._timeouts = timeouts
         self._tls: ssl.SSLContext | None = None
+        credentials = endpoint.credentials
+        origin = credentials.token if credentials is not None else None
+        self._tokens = TokenSource(origin) if origin is not None else None
 
     async def open(self) -> Connection:
         """Return a connection that is ready for a mail.
 
+        A token that the relay refuses is fetched anew once, because they end by the hour.
+
         Raises:
             SessionFailed: the relay cannot be reached, trusted or logged in to.
         """
-        tls = await self._tls_context()
-        lost = asyncio.Event()
-        protocol = await self._connect(tls, lost)
-        connection = Connection(protocol, lost, self._timeouts)
+        token = await self._token()
         try:
-            await self._greet(protocol)
-            await self._introduce(connection, protocol)
+            return await self._open(token)
+        except CredentialsRefused:
+            if self._tokens is None:
+                raise
+            self._tokens.forget(token)
+            return await self._open(await self._token())
+
+    async def _token(self) -> str:
+        if self._tokens is None:
+            return ""
+        try:
+            return await self._tokens.get()
+        except TokenUnavailable as error:
+            failure = Failure(
+                Scope.SENDER, FailureClass.CONFIG, Phase.AUTH, str(error), "token-unavailable"
+            )
+            raise SessionFailed(failure) from error
+
+    async def _open(self, token: str) -> Connection:
+        tls = await self._tls_context()
+        connection = Connection(await self._connect(tls), self._timeouts, self._classify)
+        try:
+            await self._greet(connection)
+            await self._introduce(connection)
             if self._endpoint.security is Security.STARTTLS and tls is not None:
-                await self._start_tls(connection, protocol, tls)
-                await self._introduce(connection, protocol)
+                await self._start_tls(connection, tls)
+                await self._introduce(connection)
             if self._endpoint.credentials is not None:
-                await _log_in(connection, self._endpoint.credentials)
+                await log_in(connection, self._endpoint.credentials, token)
         except BaseException:
             connection.abort()
             raise
@@ -66,22 +87,21 @@ class SessionOpener:
                 raise _failed(Phase.CONNECT, text, "bad-ca-file", FailureClass.CONFIG) from error
         return self._tls
 
-    async def _connect(self, tls: ssl.SSLContext | None, lost: asyncio.Event) -> SMTPProtocol:
-        loop = asyncio.get_running_loop()
+    async def _connect(self, tls: ssl.SSLContext | None) -> Wire:
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                _, protocol = await loop.create_connection(
-                    lambda: SMTPProtocol(loop, lambda _: lost.set()),
+                _, wire = await asyncio.get_running_loop().create_connection(
+                    Wire,
                     self._endpoint.host,
                     self._endpoint.port,
                     ssl=tls if self._endpoint.security is Security.TLS else None,
                 )
         except TimeoutError as error:
             text = f"{self._endpoint} did not answer within {self._timeouts.connect:g} s"
-            raise _failed(Phase.CONNECT, text, "timeout") from error
+            raise _failed(Phase.CONNECT, text, TIMEOUT) from error
         except OSError as error:
             raise self._unreachable(error) from error
-        return protocol
+        return wire
 
     def _unreachable(self, error: OSError) -> SessionFailed:
         if isinstance(error, ssl.SSLError):
@@ -93,25 +113,22 @@ class SessionOpener:
             return _failed(Phase.CONNECT, text, "name-lookup", kind)
         return _failed(Phase.CONNECT, text, "unreachable")
 
-    async def _greet(self, protocol: SMTPProtocol) -> None:
-        try:
-            response = await protocol.read_response(timeout=self._timeouts.command)
-        except SMTPException as error:
-            raise SessionFailed(broken(Phase.BANNER, error)) from error
-        if response.code != _GREETING:
-            reply = Reply.of(response.code, response.message)
-            raise SessionFailed(classify(reply, Phase.BANNER))
+    async def _greet(self, connection: Connection) -> None:
+        raw = await connection.greeting()
+        if raw.code != _GREETING:
+            raise SessionFailed(self._classify(Reply.of_raw(raw), Phase.BANNER))
+        connection.banner = Reply.of_raw(raw).text
 
-    async def _introduce(self, connection: Connection, protocol: SMTPProtocol) -> None:
+    async def _introduce(self, connection: Connection) -> None:
         """Say EHLO, and HELO once to a relay that refuses it."""
-        name = (self._endpoint.helo or _address_literal(protocol)).encode("ascii")
-        response = await connection.exchange(Phase.EHLO, b"EHLO", name)
+        name = (self._endpoint.helo or _address_literal(connection.wire)).encode("ascii")
+        raw = await connection.exchange(Phase.EHLO, b"EHLO", name)
         connection.extensions = {}
-        if 200 <= response.code < 300:
-            connection.extensions = _extensions(response.message)
+        if 200 <= raw.code < 300:
+            connection.extensions = _extensions(raw.text)
             return
-        refusal = SessionFailed(classify(Reply.of(response.code, response.message), Phase.EHLO))
-        if response.code < 500:
+        refusal = SessionFailed(self._classify(Reply.of_raw(raw), Phase.EHLO))
+        if raw.code < 500:
             raise refusal
         try:
             reply = await connection.command(Phase.EHLO, b"HELO", name)
@@ -120,58 +137,52 @@ class SessionOpener:
         if not 200 <= reply.code < 300:
             raise refusal
 
-    async def _start_tls(
-        self, connection: Connection, protocol: SMTPProtocol, tls: ssl.SSLContext
-    ) -> None:
+    async def _start_tls(self, connection: Connection, tls: ssl.SSLContext) -> None:
         if "starttls" not in connection.extensions:
             text = f"{self._endpoint} does not offer STARTTLS; mail never goes out in clear text"
             raise _failed(Phase.STARTTLS, text, "starttls-missing", FailureClass.CONFIG)
+        reply = await connection.command(Phase.STARTTLS, b"STARTTLS")
+        if reply.code != _GREETING:
+            raise SessionFailed(self._classify(reply, Phase.STARTTLS))
+        wire = connection.wire
+        if wire.fault is not None:
+            # Whoever is in between may have put words in clear text behind the relay's answer.
+            rule = "starttls-injected" if wire.fault.rule == UNASKED_REPLY else wire.fault.rule
+            raise _failed(Phase.STARTTLS, wire.fault.text, rule)
         try:
-            await protocol.start_tls(tls, self._endpoint.host, self._timeouts.command)
-        except SMTPResponseException as error:
-            reply = Reply.of(error.code, error.message)
-            raise SessionFailed(classify(reply, Phase.STARTTLS)) from error
-        except SMTPException as error:
-            raise SessionFailed(broken(Phase.STARTTLS, error)) from error
+            async with asyncio.timeout(self._timeouts.command):
+                transport = await asyncio.get_running_loop().start_tls(
+                    wire.transport, wire, tls, server_hostname=self._endpoint.host
+                )
+        except TimeoutError as error:
+            text = f"no TLS handshake within {self._timeouts.command:g} s"
+            raise _failed(Phase.STARTTLS, text, TIMEOUT) from error
         except ssl.SSLError as error:
             raise _tls_failed(Phase.STARTTLS, error) from error
+        except OSError as error:
+            text = f"the TLS handshake broke: {error}"
+            raise _failed(Phase.STARTTLS, text, CONNECTION_LOST) from error
+        if transport is None:
+            raise broken(Phase.STARTTLS, wire)
+        wire.upgraded(transport)
 
 
-async def _log_in(connection: Connection, credentials: Credentials) -> None:
-    """Authenticate by PLAIN or LOGIN, whichever the relay offers, in this order."""
-    offered = connection.extensions.get("auth", "").upper().split()
-    user, password = credentials.username.encode(), credentials.password.encode()
-    if "PLAIN" in offered:
-        proof = b64encode(b"\0%b\0%b" % (user, password))
-        reply = await connection.command(Phase.AUTH, b"AUTH", b"PLAIN", proof)
-    elif "LOGIN" in offered:
-        reply = await connection.command(Phase.AUTH, b"AUTH", b"LOGIN", b64encode(user))
-        if reply.code == _CHALLENGE:
-            reply = await connection.command(Phase.AUTH, b64encode(password))
-    else:
-        text = "the relay offers neither AUTH PLAIN nor AUTH LOGIN, and there are credentials"
-        raise _failed(Phase.AUTH, text, "auth-missing", FailureClass.CONFIG)
-    if reply.code != _AUTHENTICATED:
-        raise SessionFailed(classify(reply, Phase.AUTH))
-
-
-def _extensions(lines: str) -> dict[str, str]:
+def _extensions(lines: bytes) -> dict[str, str]:
     """Return what an EHLO reply offers, parameters by lower-case keyword."""
     extensions: dict[str, str] = {}
-    for line in lines.splitlines()[1:]:
+    for line in lines.decode("ascii", "replace").split("\n")[1:]:
         # Some relays write AUTH=PLAIN, as in the days before the standard.
         keyword, _, parameters = line.strip().replace("=", " ", 1).partition(" ")
         extensions.setdefault(keyword.lower(), parameters)
     return extensions
 
 
-def _address_literal(protocol: SMTPProtocol) -> str:
+def _address_literal(wire: Wire) -> str:
     """Return our own end of the connection as RFC 5321 writes it: [192.0.2.1], [IPv6:2001:db8::1].
 
     It is what a client without a name of its own greets with, and its syntax is always right.
     """
-    transport = protocol.transport
-    name = transport.get_extra_info("sockname") if transport is not None else None
+    name = wire.transport.get_extra_info("sockname")
     host = str(name[0]).partition("%")[0] if name else "127.0.0.1"
     return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
 

@@ -1,19 +1,32 @@
 """Hands mails to one relay over SMTP, on connections that are kept open."""
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from consumers.delivery.connection import SessionFailed, StaleConnection, Timeouts
+from consumers.delivery.connection import Classify, SessionFailed, StaleConnection, Timeouts
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.message import Message
+from consumers.delivery.outcome import classify
+from consumers.delivery.pacing import Pace
 from consumers.delivery.pool import ConnectionPool
 from consumers.delivery.session import SessionOpener
-from retry_topics.failure import Failure, Outcome, Phase, Scope
+from consumers.delivery.wire import GARBLED_REPLY, UNASKED_REPLY
+from retry_topics.failure import Accepted, Failure, Outcome, Phase, Scope
 from runtime.clock import Clock
 
 #: Rules of a relay that is out of step with us: a new connection usually helps.
-_OUT_OF_STEP: Final = frozenset({"out-of-step", "unexpected-reply", "garbled-reply"})
+_OUT_OF_STEP: Final = frozenset({"out-of-step", "unexpected-reply", GARBLED_REPLY, UNASKED_REPLY})
 _TRANSACTION: Final = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How to treat a relay: how long to wait, what its words mean, how fast to send."""
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    classify: Classify = classify
+    pace: Pace | None = None
 
 
 class SmtpDelivery:
@@ -24,10 +37,13 @@ class SmtpDelivery:
         endpoint: RelayEndpoint,
         connections: int,
         clock: Clock,
-        timeouts: Timeouts | None = None,
+        manners: Manners | None = None,
     ) -> None:
-        opener = SessionOpener(endpoint, timeouts or Timeouts())
+        manners = manners or Manners()
+        opener = SessionOpener(endpoint, manners.timeouts, manners.classify)
         self._pool = ConnectionPool(opener, connections, clock)
+        self._clock = clock
+        self._pace = manners.pace
 
     async def send(self, message: Message) -> Outcome:
         """Hand over one mail and say what came of it.
@@ -35,8 +51,10 @@ class SmtpDelivery:
         A relay that is out of step gets a second chance on a new connection at once. If it
         stumbles again, the mail may be what trips it, so the failure becomes the mail's own.
         """
+        if self._pace is not None and (seconds := self._pace.reserve(self._clock.monotonic())):
+            await asyncio.sleep(seconds)
         outcome = await self._send_once(message)
-        if not _is_out_of_step(outcome):
+        if isinstance(outcome, Accepted) or not _is_out_of_step(outcome):
             return outcome
         outcome = await self._send_once(message)
         if isinstance(outcome, Failure) and _is_out_of_step(outcome):
@@ -50,16 +68,18 @@ class SmtpDelivery:
     async def _send_once(self, message: Message) -> Outcome:
         while True:
             try:
-                connection = await self._pool.acquire()
+                lease = await self._pool.acquire()
             except SessionFailed as failed:
                 return failed.failure
+            outcome: Outcome | None = None
             try:
-                return await connection.transact(message)
+                outcome = await lease.connection.transact(message)
+                return outcome
             except StaleConnection:
                 # Only a kept connection is ever stale and it is not kept again, so this ends.
-                continue
+                self._pool.forget_idle()
             finally:
-                self._pool.release(connection)
+                self._pool.release(lease, outcome)
 
 
 def _is_out_of_step(outcome: Outcome) -> bool:

@@ -86,6 +86,11 @@ class Ownership:
         self._next = 0
         self.metadata: GroupMetadata | None = None
 
+    @property
+    def count(self) -> int:
+        """How many partitions are ours; any thread may ask."""
+        return len(self._epochs)
+
     def acquire(self, source: Partition) -> int:
         """Begin an assignment and return its epoch."""
         self._next += 1

@@ -8,7 +8,7 @@ import pytest
 from consumers.delivery.connection import Timeouts
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.message import Message
-from consumers.delivery.smtp import SmtpDelivery
+from consumers.delivery.smtp import Manners, SmtpDelivery
 from tests.support.certificates import Authority
 from tests.support.clock import ManualClock
 from tests.support.smtp_server import ScriptedServer
@@ -38,7 +38,8 @@ async def connect(clock: ManualClock) -> AsyncIterator[Connect]:
     made: list[SmtpDelivery] = []
 
     def make(url: str, connections: int = 1, timeouts: Timeouts | None = None) -> SmtpDelivery:
-        delivery = SmtpDelivery(RelayEndpoint.parse(url), connections, clock, timeouts)
+        manners = Manners(timeouts or Timeouts())
+        delivery = SmtpDelivery(RelayEndpoint.parse(url), connections, clock, manners)
         made.append(delivery)
         return delivery
 

@@ -69,15 +69,18 @@ async def deliver_securely(authority: Authority, message: Message) -> list[Outco
         first = await delivery.send(message)
         server.drop_sessions()
         second = await delivery.send(message)
+        large = Message("<2@x>", "app@example.com", "a@example.org", b"A: b\r\n" * 500_000)
+        third = await delivery.send(large)
         await delivery.close()
-        return [first, second]
+        assert server.mails[-1].content == large.content
+        return [first, second, third]
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_tls_login_and_reopening_work_on_either_loop(
     run: Runner, authority: Authority, message: Message
 ) -> None:
-    """Both loops upgrade a connection, and both notice that it ended."""
+    """Both loops upgrade a connection, notice that it ended, and write what is large in pieces."""
     outcomes = run(deliver_securely(authority, message))
 
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)

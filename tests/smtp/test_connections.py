@@ -198,3 +198,62 @@ async def test_closing_takes_leave_and_ends_what_runs(
     assert isinstance(outcome, Failure)
     assert outcome.is_outage
     await eventually(lambda: server.sessions[1].verbs[-1] == "QUIT")
+
+
+async def test_a_throttled_relay_gets_fewer_connections(
+    server: ScriptedServer, connect: Connect, message: Message
+) -> None:
+    """Four connections that are told to slow down become two, and the mails still go out."""
+    delivery = connect(server.url(), connections=4)
+    warm, gate = asyncio.Event(), asyncio.Event()
+    server.on(Phase.DOT, Hold(gate))
+    server.on(Phase.DOT, Hold(warm), times=4)
+    sends = [asyncio.ensure_future(delivery.send(message)) for _ in range(4)]
+    await eventually(lambda: [s.verbs[-1:] for s in server.sessions] == [["DATA"]] * 4)
+    warm.set()
+    await asyncio.gather(*sends)
+    server.on(Phase.MAIL, Say("450 4.2.1 Peak SMTP relay limit exceeded"), times=4)
+    throttled = await asyncio.gather(*(delivery.send(message) for _ in range(4)))
+
+    sends = [asyncio.ensure_future(delivery.send(message)) for _ in range(4)]
+    await eventually(lambda: sorted(s.verbs.count("DATA") for s in server.sessions) == [1, 1, 2, 2])
+    gate.set()
+    outcomes = await asyncio.gather(*sends)
+
+    assert all(isinstance(outcome, Failure) for outcome in throttled)
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    await eventually(lambda: [s.verbs[-1] for s in server.sessions].count("QUIT") == 2)
+    assert len(server.sessions) == 4
+
+
+async def test_a_relay_that_allows_few_connections_gets_no_outage(
+    server: ScriptedServer, connect: Connect, message: Message
+) -> None:
+    """Turned away beside a connection that works, a mail takes that one."""
+    delivery = connect(server.url(), connections=8)
+    gate = asyncio.Event()
+    server.on(Phase.DOT, Hold(gate), times=1)
+    first = asyncio.ensure_future(delivery.send(message))
+    await eventually(lambda: server.sessions and server.sessions[0].verbs[-1] == "DATA")
+    server.on(Phase.BANNER, Say("421 4.7.0 Too many connections from your host"))
+
+    second = asyncio.ensure_future(delivery.send(message))
+    await eventually(lambda: len(server.sessions) == 2)
+    gate.set()
+
+    assert isinstance(await first, Accepted)
+    assert isinstance(await second, Accepted)
+    assert len(server.mails) == 2
+
+
+async def test_all_kept_connections_go_with_a_stale_one(
+    server: ScriptedServer, connect: Connect, message: Message
+) -> None:
+    """The one used last is the freshest: if that was given up, the others were, too."""
+    delivery = connect(server.url(), connections=3)
+    await asyncio.gather(*(delivery.send(message) for _ in range(3)))
+    server.on(Phase.MAIL, Say("421 4.4.2 idle for too long"), times=1)
+
+    assert isinstance(await delivery.send(message), Accepted)
+    assert len(server.sessions) == 4
+    assert [session.verbs.count("MAIL") for session in server.sessions].count(2) == 1

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from consumers.delivery.connection import Timeouts
 from consumers.delivery.message import Message
 from consumers.delivery.smtp import SmtpDelivery
 from retry_topics.failure import (
@@ -179,6 +180,22 @@ async def test_a_mail_that_trips_the_relay_twice_uses_an_attempt(
     assert len(server.sessions) == 2
 
 
+async def test_a_relay_that_does_not_answer_the_handshake_is_given_up_soon(
+    connect: Connect, message: Message
+) -> None:
+    """Connecting has a short time of its own, TLS included, so a dead relay holds up nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        timeouts = Timeouts(connect=0.3, command=60.0)
+
+        failure = failure_of(
+            await connect(f"smtps://127.0.0.1:{port}", timeouts=timeouts).send(message)
+        )
+
+    assert (failure.phase, failure.rule) == (Phase.CONNECT, "timeout")
+    assert failure.is_outage
+
+
 async def test_nobody_listening_is_an_outage(connect: Connect, message: Message) -> None:
     """A refused connection is the relay's failure in the phase connect."""
     with socket.socket() as unused:
@@ -265,6 +282,26 @@ async def test_a_relay_without_smtputf8_cannot_take_such_an_address(
         assert (failure.scope, failure.kind) == (Scope.MESSAGE, FailureClass.PERMANENT)
         assert isinstance(await delivery.send(message), Accepted)
         assert len(server.sessions) == 1
+
+
+async def test_a_relay_without_8bitmime_gets_no_8_bit_mail(
+    connect: Connect, message: Message
+) -> None:
+    """It may cut the eighth bit off, so such a mail is dead at once; elsewhere it is announced."""
+    mail = Message("<2@x>", "app@example.com", "a@example.org", "A: b\r\n\r\nGrüße".encode())
+    async with ScriptedServer(extensions=()) as server:
+        failure = failure_of(await connect(server.url()).send(mail))
+
+        assert (failure.scope, failure.rule) == (Scope.MESSAGE, "8bitmime-missing")
+        assert failure.kind is FailureClass.PERMANENT
+        assert server.sessions[0].verbs == ["EHLO"]
+    async with ScriptedServer(extensions=("8BITMIME",)) as server:
+        delivery = connect(server.url())
+
+        assert isinstance(await delivery.send(mail), Accepted)
+        await delivery.send(message)
+        mails = [line for line in server.sessions[0].commands if line.startswith("MAIL")]
+        assert ["BODY=8BITMIME" in line for line in mails] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """TLS is required where the URL says so, certificates are checked, and nothing falls back."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -109,7 +110,31 @@ async def test_starttls_that_is_no_tls_is_an_outage_of_the_relay(
 
         assert isinstance(outcome, Failure)
         assert (outcome.phase, outcome.scope) == (Phase.STARTTLS, Scope.ENDPOINT)
+        assert outcome.rule == "starttls-injected"
         assert server.sessions[0].verbs.count("EHLO") == 1
+
+
+async def test_a_handshake_that_hangs_times_out_in_its_phase(
+    connect: Connect, message: Message
+) -> None:
+    """A 220 without a handshake behind it is a relay that is out."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for reply in (b"220 hello\r\n", b"250-hello\r\n250 STARTTLS\r\n", b"220 go ahead\r\n"):
+            writer.write(reply)
+            await reader.readline()
+        await reader.read()
+        writer.close()
+
+    relay = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with relay:
+        url = f"smtp+starttls://127.0.0.1:{relay.sockets[0].getsockname()[1]}"
+
+        outcome = await connect(url, timeouts=SHORT).send(message)
+
+    assert isinstance(outcome, Failure)
+    assert (outcome.phase, outcome.scope) == (Phase.STARTTLS, Scope.ENDPOINT)
+    assert (outcome.rule, outcome.kind) == ("timeout", FailureClass.TRANSIENT)
 
 
 async def test_tls_to_a_port_that_speaks_clear_text_is_a_wrong_setting(

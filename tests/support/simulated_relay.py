@@ -36,6 +36,7 @@ NO_SUCH_RECIPIENT = Failure(
     "no-such-recipient",
     550,
     "5.1.1",
+    bad_address=True,
 )
 REFUSED = Failure(
     Scope.RECIPIENT, FailureClass.PERMANENT, Phase.RCPT, "5.7.1 no", "refused", 550, "5.7.1"

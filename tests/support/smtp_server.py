@@ -201,6 +201,9 @@ class _Conversation:
                 await self._start_tls()
             case "AUTH":
                 await self._log_in(rest)
+            case "":
+                # What follows a challenge that only tells why a token is refused.
+                await self._answer(Phase.AUTH, "235 2.7.0 Welcome")
             case "MAIL":
                 self._sender, self._recipient = _mailbox(rest), ""
                 await self._answer(Phase.MAIL, "250 2.1.0 Ok")
@@ -210,13 +213,11 @@ class _Conversation:
             case "DATA":
                 if await self._answer(Phase.DATA, "354 go ahead"):
                     await self._take_content()
-            case "RSET":
-                await self._write("250 2.0.0 Ok")
             case "QUIT":
                 await self._write("221 2.0.0 Bye")
                 raise _Dropped
-            case _:
-                await self._write("502 5.5.2 what?")
+            case other:
+                await self._write("250 2.0.0 Ok" if other == "RSET" else "502 5.5.2 what?")
 
     def _greeting(self, hello: str) -> str:
         if hello == "HELO":
@@ -235,14 +236,24 @@ class _Conversation:
 
     async def _log_in(self, rest: str) -> None:
         mechanism, _, proof = rest.partition(" ")
-        if mechanism == "LOGIN":
-            await self._write("334 UGFzc3dvcmQ6")
-            password = (await self._reader.readline()).strip()
-            self._session.login = (_plain(proof), _plain(password.decode()))
-        else:
-            _, user, password_text = _plain(proof).split("\0")
-            self._session.login = (user, password_text)
+        match mechanism:
+            case "LOGIN":
+                user = await self._ask("334 VXNlcm5hbWU6")
+                self._session.login = (user, await self._ask("334 UGFzc3dvcmQ6"))
+            case "XOAUTH2":
+                user, bearer = _plain(proof).rstrip("\1").split("\1")
+                self._session.login = (
+                    user.removeprefix("user="),
+                    bearer.removeprefix("auth=Bearer "),
+                )
+            case _:
+                _, user, password = _plain(proof).split("\0")
+                self._session.login = (user, password)
         await self._answer(Phase.AUTH, "235 2.7.0 Welcome")
+
+    async def _ask(self, challenge: str) -> str:
+        await self._write(challenge)
+        return _plain((await self._reader.readline()).decode())
 
     async def _take_content(self) -> None:
         lines = []

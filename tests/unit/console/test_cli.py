@@ -51,6 +51,7 @@ def test_help_lists_every_command() -> None:
 
     assert done.returncode == 0
     words = ("ingest", "worker", "topics", "settings", "up", "demo", "Exit codes")
+    words += ("relay", "template")
     for word in (*words, "status", "cancel", "suppress", "unsuppress", "suppressions", "held"):
         assert word in done.stdout
 
@@ -100,6 +101,24 @@ def test_an_unreachable_kafka_is_an_error_with_its_address(
     assert "no Kafka answers at 127.0.0.1:1: the connection is refused" in done.stderr
     assert "MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_worker_refuses_rules_and_relays_that_it_cannot_use(tmp_path: Path) -> None:
+    """Before it asks for Kafka: each problem of the file has its place, the URL its setting."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nname = "a"\n[[rule]]\nname = "B"\n')
+    environ = {"MAILCASCADE_STATE_DIR": str(tmp_path)} | _NO_KAFKA
+
+    wrong_rules = _run("worker", environ=environ | {"MAILCASCADE_RELAY_RULES_FILE": str(rules)})
+    wrong_relay = _run(
+        "worker", environ=environ | {"MAILCASCADE_SMTP_URL": "smtps://relay.example?profile=pigeon"}
+    )
+
+    assert (wrong_rules.returncode, wrong_relay.returncode) == (2, 2)
+    assert f"{rules}:1: rule 1 (a): scope: is missing" in wrong_rules.stderr
+    assert f"{rules}:3: rule 2: name: must be" in wrong_rules.stderr
+    assert "MAILCASCADE_SMTP_URL: there is no profile 'pigeon'; there are" in wrong_relay.stderr
+    assert "Traceback" not in wrong_rules.stderr + wrong_relay.stderr
 
 
 def test_settings_show_values_and_origins_without_secrets(tmp_path: Path) -> None:
@@ -152,6 +171,13 @@ def test_settings_explain_what_is_allowed() -> None:
         (("suppress", "--file", "/no/such/file"), "/no/such/file"),
         (("unsuppress", "ada"), "@-sign"),
         (("held", "discard", "nonsense"), "nonsense"),
+        (("relay", "classify"), "--phase rcpt"),
+        (("relay", "classify", "550 no"), "--phase rcpt"),
+        (("relay", "classify", "550 no", "--phase", "later"), "must be one of connect, banner"),
+        (("relay", "classify", "550 no", "--phase", "dot", "--jsonl", "-"), "not both"),
+        (("relay", "classify", "--jsonl", "/no/such/file"), "/no/such/file"),
+        (("template", "preview", "pigeon"), "the templates are"),
+        (("template", "preview", "welcome", "--data", "x"), "NAME=VALUE"),
     ],
 )
 def test_wrong_arguments_have_exit_code_2(arguments: tuple[str, ...], named: str) -> None:

@@ -168,6 +168,9 @@ def test_a_line_of_the_configuration_file_that_says_nothing_is_refused(
         ("SMTP_URL", "smtps://"),
         ("SMTP_URL", "smtps://relay.example/path"),
         ("SMTP_URL", "smtps://relay.example:port"),
+        ("SMTP_URL", " "),
+        ("SMTP_URL", "smtps://relay.example smtp://other.example"),
+        ("SMTP_URL", "smtps://relay.example?token=abc"),
         ("SMTP_CONNECTIONS", "0"),
         ("MAIL_FROM", "nobody"),
         ("MAIL_FROM", "a@example.com, b@example.com"),
@@ -203,6 +206,8 @@ def test_a_wrong_value_names_itself_and_what_is_allowed(name: str, value: str) -
         "smtp://[::1]:2525",
         "smtp+starttls://relay.example:587",
         "smtps://ada%40example.com:p%2Fw@relay.example",
+        "smtps://ada@relay.example?token-file=/run/token&rate=14/s",
+        "smtps://one.example?weight=3 smtps://two.example?weight=1",
     ],
 )
 def test_a_relay_is_reached_in_the_clear_only_on_this_host(url: str) -> None:
@@ -287,6 +292,15 @@ def test_a_relay_s_user_needs_a_password() -> None:
     (problem,) = _problems({"MAILCASCADE_SMTP_URL": "smtps://ada@relay.example"})
 
     assert "a user needs a password" in problem
+
+
+def test_no_relay_s_password_is_shown() -> None:
+    """Of several relays, each has its own to hide."""
+    urls = "smtps://ada:topsecret@one.example smtps://bob:topsecret@two.example?weight=0"
+    rows = {row.name: row.value for row in describe(_load({"MAILCASCADE_SMTP_URL": urls}))}
+
+    shown = "smtps://ada:***@one.example smtps://bob:***@two.example?weight=0"
+    assert rows["MAILCASCADE_SMTP_URL"] == shown
 
 
 def test_settings_cannot_be_changed() -> None:

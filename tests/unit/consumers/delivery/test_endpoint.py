@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.endpoint import Credentials, InvalidRelayUrl, RelayEndpoint, Security
+from consumers.delivery.endpoint import (
+    Credentials,
+    InvalidRelayUrl,
+    RelayEndpoint,
+    Security,
+    parse_relays,
+)
+from consumers.delivery.tokens import TokenCommand, TokenFile
 
 
 @pytest.mark.parametrize(
@@ -30,6 +37,36 @@ from consumers.delivery.endpoint import Credentials, InvalidRelayUrl, RelayEndpo
                 "app.example",
                 Path("/etc/ca.pem"),
             ),
+        ),
+        (
+            "smtps://mx.example.com?profile=ses",
+            RelayEndpoint("mx.example.com", 465, Security.TLS, profile="ses"),
+        ),
+        (
+            "smtps://a%40b@mx.example.com?token-file=/run/token",
+            RelayEndpoint(
+                "mx.example.com",
+                465,
+                Security.TLS,
+                Credentials("a@b", token=TokenFile(Path("/run/token"))),
+            ),
+        ),
+        (
+            "smtps://a@mx.example.com?token-command=get%20--for%20%27a%20b%27",
+            RelayEndpoint(
+                "mx.example.com",
+                465,
+                Security.TLS,
+                Credentials("a", token=TokenCommand(("get", "--for", "a b"))),
+            ),
+        ),
+        (
+            "smtps://mx.example.com?weight=3&rate=14/s",
+            RelayEndpoint("mx.example.com", 465, Security.TLS, weight=3, rate=14.0),
+        ),
+        (
+            "smtps://mx.example.com?weight=0&rate=90/m",
+            RelayEndpoint("mx.example.com", 465, Security.TLS, weight=0, rate=1.5),
         ),
         (
             "smtps://bücher.example",
@@ -64,6 +101,17 @@ def test_a_url_is_read(url: str, expected: RelayEndpoint) -> None:
         ("smtps://mx.example.com?ca=", "empty"),
         ("smtps://mx.example.com?helo=a%20b", "helo"),
         ("smtps://mx.example.com?helo=a%0D%0AMAIL", "helo"),
+        ("smtps://u:p%01@mx.example.com", "SOH"),
+        ("smtps://mx.example.com?token-file=/t", "a token needs a user name"),
+        ("smtps://u:p@mx.example.com?token-file=/t", "not both"),
+        ("smtps://u@mx.example.com?token-file=/t&token-command=c", "not from both"),
+        ("smtps://u@mx.example.com?token-command=%27", "no command"),
+        ("smtps://u@mx.example.com?token-command=%20", "no command"),
+        ("smtps://mx.example.com?weight=-1", "weight"),
+        ("smtps://mx.example.com?weight=1.5", "weight"),
+        ("smtps://mx.example.com?rate=14", "rate"),
+        ("smtps://mx.example.com?rate=0/s", "rate"),
+        ("smtps://mx.example.com?rate=14/d", "rate"),
         ("smtps://mx.exa mple.com", "spaces"),
         ("smtps://mx.example.com\r\n", "control characters"),
     ],
@@ -72,6 +120,29 @@ def test_a_wrong_url_says_what_is_wrong(url: str, reason: str) -> None:
     """Nothing is guessed, and clear text stays on this machine."""
     with pytest.raises(InvalidRelayUrl, match=reason):
         RelayEndpoint.parse(url)
+
+
+def test_several_relays_are_read() -> None:
+    """Separated by blanks, in their order."""
+    first, second = parse_relays(" smtps://mx.example.com  smtps://mx.example.org?weight=0 ")
+
+    assert (first.host, first.weight) == ("mx.example.com", 1)
+    assert (second.host, second.weight) == ("mx.example.org", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (" ", "no relay"),
+        ("smtps://a.example smtps://a.example:465?weight=2", "twice"),
+        ("smtps://a.example?weight=0", "weight above 0"),
+        ("smtps://a.example http://b.example", "scheme"),
+    ],
+)
+def test_relays_that_make_no_sense_together_are_refused(text: str, reason: str) -> None:
+    """One of them has to take the mails, and each is another."""
+    with pytest.raises(InvalidRelayUrl, match=reason):
+        parse_relays(text)
 
 
 def test_the_password_is_never_shown() -> None:

@@ -1,48 +1,79 @@
 """Replies are classified as an experienced postmaster would: whose fault, what kind, when again."""
 
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.outcome import classify
+from consumers.delivery.action import action_of
+from consumers.delivery.outcome import Classifier, classify, shipped_classifier
 from consumers.delivery.reply import Reply
-from consumers.delivery.rules import RULES
+from consumers.delivery.rule_files import SMTP_PHASES
+from consumers.delivery.rulebook import RuleBook, UnknownProfile
 from retry_topics.failure import FailureClass, Phase, Scope
+from tests.support.replies import KnownReply, documented_replies, sampled_replies
 
-HERE = Path(__file__).parent
-#: real_replies.jsonl holds replies that were seen in the wild, with their sources;
-#: known_replies.jsonl holds ones that providers and servers document or are built to give.
-CORPUS = [
-    json.loads(line)
-    for name in ("real_replies.jsonl", "known_replies.jsonl")
-    for line in (HERE / name).read_text(encoding="utf-8").splitlines()
-]
-SMTP_PHASES = [phase for phase in Phase if phase not in (Phase.DECODE, Phase.RENDER)]
+REPLIES = [*sampled_replies(), *documented_replies()]
+PROFILES = sorted(set(RuleBook.load().names.values()))
 
 
-@pytest.mark.parametrize("case", CORPUS, ids=lambda case: f"{case['phase']} {case['reply'][:40]}")
-def test_known_replies_are_classified_right(case: dict[str, object]) -> None:
-    """Each reply of the corpus gets one of the scopes and classes that it may have."""
-    failure = classify(Reply.parse(str(case["reply"])), Phase(str(case["phase"])))
+def _profile(reply: KnownReply) -> str | None:
+    try:
+        return RuleBook.load().profile(reply.provider or "")
+    except UnknownProfile:
+        return None
 
-    scopes, classes = case["scopes"], case["classes"]
-    assert isinstance(scopes, list)
-    assert isinstance(classes, list)
-    assert failure.scope in scopes, failure
-    assert failure.kind in classes, failure
-    assert failure.retry_after_ms == (
-        case["retry_after_s"] and int(str(case["retry_after_s"])) * 1000
-    )
+
+def _check(reply: KnownReply, profile: str | None) -> None:
+    failure = shipped_classifier().classify(Reply.parse(reply.text), Phase(reply.phase), profile)
+
+    assert failure.scope in reply.scopes, failure
+    assert failure.kind in reply.classes, failure
+    assert reply.actions is None or action_of(failure) in reply.actions, failure
+    asked_for = reply.retry_after_s
+    assert failure.retry_after_ms == (None if asked_for is None else asked_for * 1000)
+
+
+@pytest.mark.parametrize("reply", REPLIES, ids=str)
+def test_known_replies_are_classified_right_by_who_knows_the_relay(reply: KnownReply) -> None:
+    """With the provider's profile, each gets a scope, a class and an action that it may have."""
+    _check(reply, _profile(reply))
+
+
+@pytest.mark.parametrize("reply", [r for r in REPLIES if not r.needs_profile], ids=str)
+def test_known_replies_are_classified_right_by_who_does_not_know_the_relay(
+    reply: KnownReply,
+) -> None:
+    """The words say enough, whoever says them."""
+    _check(reply, None)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_decides_about_replies_of_its_provider(profile: str) -> None:
+    """There is none that nothing was ever tried on."""
+    decided = {
+        explained.failure.rule
+        for reply in REPLIES
+        if _profile(reply) == profile
+        for explained in [
+            shipped_classifier().explain(Reply.parse(reply.text), Phase(reply.phase), profile)
+        ]
+        if explained.layer == f"profile {profile}"
+    }
+
+    assert decided
 
 
 @pytest.mark.parametrize("phase", [Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STARTTLS])
-@given(code=st.integers(400, 599), text=st.text(max_size=80))
-def test_what_comes_before_login_is_never_a_mails_fault(phase: Phase, code: int, text: str) -> None:
+@given(
+    code=st.integers(400, 599),
+    text=st.text(max_size=80),
+    profile=st.sampled_from([None, *PROFILES]),
+)
+def test_what_comes_before_login_is_never_a_mails_fault(
+    phase: Phase, code: int, text: str, profile: str | None
+) -> None:
     """Whatever the relay says before a transaction, no mail uses an attempt for it."""
-    failure = classify(Reply.of(code, text), phase)
+    failure = shipped_classifier().classify(Reply.of(code, text), phase, profile)
 
     assert failure.scope is Scope.ENDPOINT
     assert failure.is_outage
@@ -53,10 +84,13 @@ def test_what_comes_before_login_is_never_a_mails_fault(phase: Phase, code: int,
     code=st.integers(0, 999),
     phase=st.sampled_from(SMTP_PHASES),
     text=st.text(max_size=200),
+    profile=st.sampled_from([None, *PROFILES]),
 )
-def test_every_reply_has_an_outcome(code: int, phase: Phase, text: str) -> None:
-    """The table has no holes: any code in any phase is classified, 4yz as temporary."""
-    failure = classify(Reply.of(code, text), phase)
+def test_every_reply_has_an_outcome(
+    code: int, phase: Phase, text: str, profile: str | None
+) -> None:
+    """The rules have no holes: any code in any phase is classified, 4yz as temporary."""
+    failure = shipped_classifier().classify(Reply.of(code, text), phase, profile)
 
     assert failure.phase is phase
     assert failure.rule
@@ -91,17 +125,32 @@ def test_a_delay_is_not_read_out_of_a_permanent_refusal() -> None:
     assert failure.retry_after_ms is None
 
 
-def test_rules_have_names_for_status_and_metrics() -> None:
-    """A rule's name is made of lower-case words, and one name stands for one scope."""
-    scopes: dict[str, Scope] = {}
-    for rule in RULES:
-        assert rule.name.replace("-", "").isalpha()
-        assert rule.name.islower()
-        assert scopes.setdefault(rule.name, rule.scope) is rule.scope
+@pytest.mark.parametrize(
+    ("phase", "bad"), [(Phase.MAIL, False), (Phase.RCPT, True), (Phase.DOT, True)]
+)
+def test_an_address_is_bad_where_it_was_refused_itself(phase: Phase, bad: bool) -> None:
+    """An unknown user behind MAIL is the sender's, and never the recipient's."""
+    failure = classify(Reply.parse("550 5.1.1 User unknown"), phase)
+
+    assert failure.bad_address is bad
+    assert failure.is_outage is not bad
+
+
+def test_ids_in_a_reply_make_no_new_question() -> None:
+    """What differs from mail to mail is left out before the rules are asked."""
+    classifier = Classifier(RuleBook.load())
+    for number in range(50):
+        text = f"550 5.1.1 No such user <ada{number}@example.com> 39si2626666ywh{number:06}"
+        classifier.classify(Reply.parse(text), Phase.RCPT)
+
+    assert classifier.questions == 1
 
 
 @pytest.mark.timeout(60)
-@given(text=st.text(alphabet="recipient mailbox account <>@.quota 0123456789", max_size=500))
-def test_classifying_takes_bounded_time(text: str) -> None:
+@given(
+    text=st.text(alphabet="recipient mailbox account <>@.quota 0123456789", max_size=500),
+    phase=st.sampled_from([Phase.RCPT, Phase.DOT]),
+)
+def test_classifying_takes_bounded_time(text: str, phase: Phase) -> None:
     """No text of a hostile relay lets the patterns run away: all examples fit the timeout."""
-    classify(Reply.of(451, text), Phase.RCPT)
+    classify(Reply.of(451, text), phase)
