@@ -3,6 +3,7 @@
 Every method may be called from any thread.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from consumers.mailer.committer import Batch
@@ -97,12 +98,11 @@ class Telemetry:
         if not counted:
             return
         self._commit_records.observe(sum(len(batch.completions) for batch in batches))
-        for batch in batches:
-            for done in batch.completions:
-                for record in done.records:
-                    self._written(record.topic)
-                if done.state is not None:
-                    self._metrics.counter("mailcascade_states_total", state=done.state).inc()
+        done = [completion for batch in batches for completion in batch.completions]
+        for topic, number in Counter(r.topic for c in done for r in c.records).items():
+            self._written(topic, number)
+        for state, number in Counter(c.state for c in done if c.state is not None).items():
+            self._metrics.counter("mailcascade_states_total", state=state).inc(number)
 
     def rebalanced(self, change: str, lanes: int) -> None:
         """Count a change of the assignment, after which this many lanes are ours."""
@@ -135,9 +135,9 @@ class Telemetry:
         else:
             _log.error("registry.outage", since=outage.since, text=outage.failure.text)
 
-    def _written(self, topic: str) -> None:
+    def _written(self, topic: str, number: int) -> None:
         if topic in (self._topology.ledger, self._topology.suppressions):
             return
         tier = self._topology.tier_of(topic)
         destination = tier.label if tier else "dlt"
-        self._metrics.counter("mailcascade_forwards_total", destination=destination).inc()
+        self._metrics.counter("mailcascade_forwards_total", destination=destination).inc(number)
