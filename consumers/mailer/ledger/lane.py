@@ -74,10 +74,6 @@ class LaneLedger:
         if suppression is not None:
             self._suppressions[suppression.address_hash] = suppression.suppressed
 
-    def intends(self, change: Change) -> None:
-        """Take note of an entry that is being committed while its record is in hand."""
-        self._changes[change.event_id] = change.standing
-
     def committed(
         self, changes: Sequence[Change], suppressions: Sequence[SuppressionChange]
     ) -> None:
