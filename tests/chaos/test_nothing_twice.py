@@ -6,7 +6,7 @@ What may come twice is what was on the wire at a kill: its reply was not read, s
 import os
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +50,12 @@ def settled(kafka: Kafka) -> None:
     wait_until(lambda: kafka.lag() == 0, 90, "everything to be committed")
 
 
+def has_begun(logs: Iterable[Path]) -> None:
+    """Return when the workers with these logs can be stopped in order."""
+    for log in logs:
+        wait_until(lambda it=log: '"worker.started"' in it.read_text(), 30, "a worker to begin")
+
+
 def post_all(apis: Sequence[Api], numbers: Sequence[int], draw: random.Random) -> None:
     """Post signups 1 to 3 times each, in chunks, a chunk's repeats spread over the APIs."""
     for start in range(0, len(numbers), 250):
@@ -87,10 +93,11 @@ def test_signups_that_are_posted_again_and_workers_that_die_make_each_mail_once(
             for number in range(2)
         ]
         workers: dict[str, Child] = {}
+        logs: dict[str, Path] = {}
 
         def start(name: str) -> None:
-            log = tmp_path / f"{name}.log"
-            workers[name] = stack.enter_context(start_worker(hosts[name], log))
+            logs[name] = tmp_path / f"{name}-{kills}.log"
+            workers[name] = stack.enter_context(start_worker(hosts[name], logs[name]))
 
         for name in hosts:
             start(name)
@@ -106,6 +113,7 @@ def test_signups_that_are_posted_again_and_workers_that_die_make_each_mail_once(
         posting.result(120)
         wait_for_all(catcher, addresses, 120)
         settled(kafka)
+        has_begun(logs.values())
         for name in hosts:
             assert workers[name].stop() == 0
     again = repeats(catcher)
@@ -118,11 +126,9 @@ def test_signups_that_are_posted_again_and_workers_that_die_make_each_mail_once(
     assert set(ended.values()) == {MailState.SENT}
 
 
-def kill_siblings(
-    kafka: Kafka, catcher: CatcherThread, tmp_path: Path, kills: int, **more: str
-) -> int:
+def kill_siblings(kafka: Kafka, catcher: CatcherThread, tmp_path: Path, kills: int) -> int:
     """Kill one of two workers of a host so often under full load; return how many came twice."""
-    environ = settings(kafka, catcher, tmp_path / "state", **more)
+    environ = settings(kafka, catcher, tmp_path / "state")
     draw = random.Random(2)
     posted = 0
 
@@ -133,11 +139,14 @@ def kill_siblings(
         posted += number
 
     with ExitStack() as stack:
+        logs: list[Path] = []
 
         def start() -> Child:
-            return stack.enter_context(start_worker(environ, tmp_path / "log"))
+            logs.append(tmp_path / f"worker-{len(logs)}.log")
+            return stack.enter_context(start_worker(environ, logs[-1]))
 
         workers = [start(), start()]
+        running = logs.copy()
         for kill in range(kills):
             more_mails(300)
             mark = 300 * kill + draw.randrange(50, 250)
@@ -145,10 +154,10 @@ def kill_siblings(
             victim = draw.randrange(2)
             workers[victim].kill()
             workers[victim] = start()
+            running[victim] = logs[-1]
         wait_for_all(catcher, [f"user{number}@example.com" for number in range(posted)], 120)
         settled(kafka)
-        log = tmp_path / "log"
-        wait_until(lambda: log.read_text().count('"worker.started"') == kills + 2, 30, "the last")
+        has_begun(running)
         for worker in workers:
             assert worker.stop() == 0
     return repeats(catcher)
