@@ -182,8 +182,7 @@ class Lanes:
         for record in polled.records:
             source = record.source
             assigned = self._assigned.get(source)
-            if assigned is not None:
-                assigned.tracker.add(record.offset)
+            if assigned is not None and assigned.tracker.add(record.offset):
                 assigned.feed.push(record, wake_time(record, assigned.tier))
                 self._fed[source] = assigned
         through = [source for source in polled.ends if source in self._assigned]

@@ -57,19 +57,20 @@ class OffsetTracker(Generic[Result]):
         """The offset at which the prefix ends: the first record's that it has not passed."""
         return self._order[0].offset if self._order else None
 
-    def add(self, offset: int) -> None:
-        """Take note of a record that was read.
+    def add(self, offset: int) -> bool:
+        """Take note of a record that was read; False for one that was added before.
 
-        Raises:
-            ValueError: the offset does not follow the last one that was added.
+        A client may go back, to the partition's beginning even, when it is paused and resumed while
+        it still asks where to begin. It reads on from there without a gap.
         """
         if offset <= self._last:
-            raise ValueError(f"offset {offset} was read after {self._last}")
+            return False
         self._last = offset
         slot: _Slot[Result] = _Slot(offset)
         self._order.append(slot)
         self._open[offset] = slot
         self._waiting += 1
+        return True
 
     def start(self, offset: int) -> None:
         """Begin a record that waits.

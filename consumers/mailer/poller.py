@@ -247,15 +247,14 @@ class Poller:
         return min(_POLL_IDLE_SECONDS, max(0.001, (wake - self._parts.clock.now_ms()) / 1000))
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
-        """Begin with partitions that are ours from here on: first their lanes' ledgers."""
+        """Begin with partitions that are ours from here on: first their lanes' ledgers.
+
+        They are read meanwhile, as far as there is room. Paused now and resumed in a moment, the
+        client might ask twice where to begin, and read them again from there.
+        """
         lanes = self._parts.lanes
         for source in partitions:
             lanes.add(source, self._parts.ownership.acquire(source))
-        waiting = [a for a in lanes if a.source in set(partitions) and not a.runs]
-        for assigned in waiting:
-            assigned.feed.paused = True
-        if waiting:
-            self._consumer.pause([assigned.source for assigned in waiting])
         for lane in lanes.to_restore():
             lane.restoring = self._parts.desk.fetch(lane.number, lane, self._parts.reports.put)
         self._parts.telemetry.rebalanced("assigned", lanes.numbers)

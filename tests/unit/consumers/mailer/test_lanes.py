@@ -121,6 +121,15 @@ def test_records_of_partitions_that_went_are_left_alone() -> None:
     assert lanes.of(MAIN, 1) is None
 
 
+def test_a_client_that_goes_back_begins_nothing_twice() -> None:
+    """Records that come again are left alone; what follows them begins."""
+    lanes = running()
+    read(lanes, record(MAIN, 0), record(MAIN, 1))
+    assert len(begin(lanes, 1, NOW)) == 1
+    read(lanes, record(MAIN, 0), record(MAIN, 1), record(MAIN, 2))
+    assert [job.record.offset for job in begin(lanes, 10, NOW)] == [1, 2]
+
+
 def test_a_new_assignment_is_not_the_old_one() -> None:
     """The epoch tells a partition that came back from the one that went."""
     lanes = Lanes(TOPOLOGY, 100)

@@ -72,11 +72,13 @@ def test_a_record_that_was_given_up_is_never_passed() -> None:
     assert tracker.take() == (None, [])
 
 
-def test_offsets_only_go_forward() -> None:
-    """Adding an earlier offset is an error of the caller."""
-    tracker = begun(3)
-    with pytest.raises(ValueError, match="3"):
-        tracker.add(3)
+def test_what_a_client_reads_again_is_not_added_again() -> None:
+    """A client that goes back repeats what is here, finished or not."""
+    tracker = begun(3, 4)
+    tracker.finish(3, "a")
+    assert tracker.take() == (4, ["a"])
+    assert [tracker.add(offset) for offset in (0, 3, 4, 5)] == [False, False, False, True]
+    assert (tracker.pending, tracker.running) == (1, 1)
 
 
 def test_a_record_begins_once() -> None:
