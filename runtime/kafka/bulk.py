@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from runtime.clock import Clock, Deadline
 from runtime.kafka.client import Properties, client_logger
 from runtime.kafka.errors import translate
-from runtime.kafka.reader import ReaderStalled
+from runtime.kafka.reader import ReaderStalled, without_passing
 from runtime.kafka.records import Partition
 from runtime.kafka.topics import Span
 
@@ -98,7 +98,7 @@ class BulkReader:
         patience = Deadline(self._clock, self._patience)
         while at < end and not stopped():
             # Asking for no more than there can be: the end is then told without waiting for more.
-            messages = consumer.consume(min(BATCH, end - at), _POLL_SECONDS)
+            messages = without_passing(consumer.consume(min(BATCH, end - at), _POLL_SECONDS))
             batch = self._batch(messages, partition, at, end)
             if batch.next_offset > at:
                 at = batch.next_offset

@@ -62,15 +62,36 @@ _UNREACHABLE = {
     KafkaError._AUTHENTICATION: "the credentials are refused; look at sasl.*",
     KafkaError.SASL_AUTHENTICATION_FAILED: "the credentials are refused; look at sasl.*",
 }
-#: Leadership and coordinators move; the client library does not call these retriable everywhere.
-_MOVING = frozenset(
+#: What the protocol calls retriable: leaders, coordinators and epochs move, replicas fall behind.
+#: The client library's own flag is set on the errors of some calls only.
+_PASSING = frozenset(
     {
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.CONCURRENT_TRANSACTIONS,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.FETCH_SESSION_ID_NOT_FOUND,
+        KafkaError.INVALID_FETCH_SESSION_EPOCH,
+        KafkaError.LISTENER_NOT_FOUND,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.PREFERRED_LEADER_NOT_AVAILABLE,
+        KafkaError.ELIGIBLE_LEADERS_NOT_AVAILABLE,
         KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError._WAIT_COORD,
     }
 )
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
@@ -87,6 +108,11 @@ def translate(error: KafkaException | KafkaError, address: str) -> KafkaFault:
         return KafkaUnreachable(address, hint, name)
     if code in _MISSING:
         return TopicMissing(kafka_error.str(), name)
-    if kafka_error.retriable() or code in _MOVING:
+    if is_passing(kafka_error):
         return KafkaRetriable(kafka_error.str(), name)
     return KafkaRefused(kafka_error.str(), name)
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Tell whether a broker means that it cannot do it now, and a little later may."""
+    return error.retriable() or error.code() in _PASSING

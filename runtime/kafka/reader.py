@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from runtime.clock import Clock, Deadline
 from runtime.kafka.consumer import record_of
-from runtime.kafka.errors import KafkaFault, translate
+from runtime.kafka.errors import KafkaFault, is_passing, translate
 from runtime.kafka.records import Partition, Record
 from runtime.kafka.topics import Span
 
@@ -64,7 +64,7 @@ class TopicReader:
     def _drain(self, consumer: Consumer, left: dict[Partition, int]) -> Iterator[Record]:
         patience = Deadline(self._clock, self._patience)
         while left:
-            messages = consumer.consume(_BATCH, _POLL_SECONDS)
+            messages = without_passing(consumer.consume(_BATCH, _POLL_SECONDS))
             for message in messages:
                 source, reached = self._reached(message)
                 end = left.get(source)
@@ -92,3 +92,8 @@ class TopicReader:
 
     def _translated(self, error: KafkaException | KafkaError) -> KafkaFault:
         return translate(error, str(self._properties["bootstrap.servers"]))
+
+
+def without_passing(messages: list[Message]) -> list[Message]:
+    """Return the messages without the errors that the client gets over by itself."""
+    return [m for m in messages if (error := m.error()) is None or not is_passing(error)]

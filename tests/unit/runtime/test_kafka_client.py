@@ -64,6 +64,30 @@ def test_a_retriable_error_says_so() -> None:
     assert isinstance(translate(error, "kafka:9092"), KafkaRetriable)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    ],
+)
+def test_what_the_protocol_calls_retriable_is_retriable_without_the_client_s_flag(
+    code: int,
+) -> None:
+    """A message's error has no flag; a broker that comes back answers so for a moment."""
+    assert isinstance(translate(KafkaError(code), "kafka:9092"), KafkaRetriable)
+
+
+@pytest.mark.parametrize("code", [KafkaError.INVALID_MSG, KafkaError.POLICY_VIOLATION])
+def test_what_would_be_refused_again_is_not_retriable(code: int) -> None:
+    """Waiting would not help, and nobody should."""
+    assert isinstance(translate(KafkaError(code), "kafka:9092"), KafkaRefused)
+
+
 def test_an_unreachable_kafka_names_its_address_and_a_hint() -> None:
     """The message is all that an operator needs."""
     fault = translate(KafkaError(KafkaError._RESOLVE, "told so"), "kafka:9092")
