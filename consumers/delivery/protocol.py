@@ -1,19 +1,26 @@
 """What the worker asks of whatever hands mails over."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from consumers.delivery.message import Message
 from retry_topics.failure import Outcome
 
+#: Awaited when a mail's turn has come, before the relay hears of it.
+Begins = Callable[[], Awaitable[None]]
+
 
 class Delivery(Protocol):
     """Hands one mail at a time to a relay; many calls may run at once."""
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         """Hand over one mail and say what came of it.
 
-        Trouble with the relay is an outcome, never an exception. A cancelled call gives up its
-        connection; whether the mail was accepted is unknown then.
+        Trouble with the relay is an outcome, never an exception. The mail may wait for long, for
+        its relay's rate or for a connection. Until `begins` is called, which may be more than
+        once, a call can be cancelled and nothing has happened; what `begins` raises goes on to the
+        caller, likewise. A call that is cancelled later gives up its connection; whether the mail
+        was accepted is unknown then.
         """
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.message import Message
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.pacing import Pace
-from consumers.delivery.protocol import Delivery
+from consumers.delivery.protocol import Begins, Delivery
 from consumers.delivery.smtp import Manners, SmtpDelivery
 from retry_topics.failure import Failure, Outcome, Phase, Scope
 from runtime.clock import Clock
@@ -39,14 +39,14 @@ class RelayGroup:
         self._relays = tuple(relays)
         self._clock = clock
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         """Hand over one mail to the relay whose turn it is, and if that is out to the next.
 
         Where all are out, what the first one said counts.
         """
         first: Failure | None = None
         for relay in self._order():
-            outcome = await relay.delivery.send(message)
+            outcome = await relay.delivery.send(message, begins)
             if not isinstance(outcome, Failure) or not may_go_on(outcome):
                 relay.out_until = 0.0
                 return outcome

@@ -10,6 +10,7 @@ from consumers.delivery.message import Message
 from consumers.delivery.outcome import classify
 from consumers.delivery.pacing import Pace
 from consumers.delivery.pool import ConnectionPool
+from consumers.delivery.protocol import Begins
 from consumers.delivery.session import SessionOpener
 from consumers.delivery.wire import GARBLED_REPLY, UNASKED_REPLY
 from retry_topics.failure import Accepted, Failure, Outcome, Phase, Scope
@@ -45,7 +46,7 @@ class SmtpDelivery:
         self._clock = clock
         self._pace = manners.pace
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         """Hand over one mail and say what came of it.
 
         A relay that is out of step gets a second chance on a new connection at once. If it
@@ -53,10 +54,10 @@ class SmtpDelivery:
         """
         if self._pace is not None and (seconds := self._pace.reserve(self._clock.monotonic())):
             await asyncio.sleep(seconds)
-        outcome = await self._send_once(message)
+        outcome = await self._send_once(message, begins)
         if isinstance(outcome, Accepted) or not _is_out_of_step(outcome):
             return outcome
-        outcome = await self._send_once(message)
+        outcome = await self._send_once(message, begins)
         if isinstance(outcome, Failure) and _is_out_of_step(outcome):
             return replace(outcome, scope=Scope.MESSAGE)
         return outcome
@@ -65,7 +66,7 @@ class SmtpDelivery:
         """Give up every connection."""
         await self._pool.close()
 
-    async def _send_once(self, message: Message) -> Outcome:
+    async def _send_once(self, message: Message, begins: Begins | None) -> Outcome:
         while True:
             try:
                 lease = await self._pool.acquire()
@@ -73,6 +74,8 @@ class SmtpDelivery:
                 return failed.failure
             outcome: Outcome | None = None
             try:
+                if begins is not None:
+                    await begins()
                 outcome = await lease.connection.transact(message)
                 return outcome
             except StaleConnection:

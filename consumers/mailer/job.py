@@ -27,8 +27,9 @@ class Subject:
 class Job:
     """A record of one assignment.
 
-    `command`: it is not a mail but a demand about one. `sending` is true while the relay may be
-    taking the mail; `withdrawn` once a demand has stopped it before that.
+    `command`: it is not a mail but a demand about one. `sending` is true from the
+    moment at which a connection is at hand for the mail until the attempt's end; `withdrawn` once a
+    demand has stopped it before that.
     """
 
     record: Record

@@ -41,6 +41,8 @@ from schemas.privacy import address_hash
 
 _log = get_logger("mailer")
 _CONFLUENT_MAGIC: Final = b"\x00"
+#: A mail that has waited for longer than this is looked at again before it is handed over.
+_LONG_WAIT_SECONDS: Final = 1.0
 
 
 class Composer(Protocol):
@@ -51,6 +53,14 @@ class Composer(Protocol):
 
 #: Has a completion committed while its record stays in hand, and returns when it is.
 Intend = Callable[[Job, Completion], Awaitable[None]]
+
+
+class _Settled(Exception):
+    """Something has decided about the mail before the relay heard of it."""
+
+    def __init__(self, completion: Completion) -> None:
+        super().__init__()
+        self.completion = completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,20 +238,11 @@ class Processor:
         settled = self._stopped(job, journey, event)
         if settled is not None:
             return Aside(settled)
-        holds = self._holds(event.template)
-        job.sending = True
+        began = self._parts.clock.monotonic()
         try:
-            if holds:
-                await self._intend(job, journey, MailState.SENDING, Words())
-                if (settled := self._stopped(job, journey, event)) is not None:
-                    return Aside(settled)
-            began = self._parts.clock.monotonic()
-            outcome = await self._parts.delivery.send(message)
-            if isinstance(outcome, Accepted) and job.subject is not None:
-                job.ledger.note_acceptance(job.subject.key(journey), outcome.reply)
-            elif holds and isinstance(outcome, Failure) and outcome.is_outage:
-                # It was not handed over, so that nobody has to be asked after a crash.
-                await self._intend(job, journey, MailState.RETRY, Words(failure=outcome))
+            outcome = await self._hand_over(job, journey, event, message)
+        except _Settled as meanwhile:
+            return Aside(meanwhile.completion)
         finally:
             job.sending = False
         self._parts.telemetry.attempted(outcome, self._parts.clock.monotonic() - began)
@@ -251,6 +252,36 @@ class Processor:
         if command is not None:
             return Aside(self._parts.endings.cancelled(job, journey, command))
         return Out(outcome)
+
+    async def _hand_over(
+        self, job: Job, journey: Journey, event: SignupEvent, message: Message
+    ) -> Outcome:
+        """Hand the mail over as soon as a connection is at hand for it.
+
+        Raises:
+            _Settled: it waited for that, and may not be sent any more.
+        """
+        holds, told = self._holds(event.template), False
+        began = self._parts.clock.monotonic()
+
+        async def begins() -> None:
+            nonlocal told
+            job.sending = True
+            if holds and not told:
+                told = True
+                await self._intend(job, journey, MailState.SENDING, Words())
+            elif self._parts.clock.monotonic() - began < _LONG_WAIT_SECONDS:
+                return
+            if (settled := self._stopped(job, journey, event)) is not None:
+                raise _Settled(settled)
+
+        outcome = await self._parts.delivery.send(message, begins)
+        if isinstance(outcome, Accepted) and job.subject is not None:
+            job.ledger.note_acceptance(job.subject.key(journey), outcome.reply)
+        elif told and isinstance(outcome, Failure) and outcome.is_outage:
+            # It was not handed over, so that nobody has to be asked after a crash.
+            await self._intend(job, journey, MailState.RETRY, Words(failure=outcome))
+        return outcome
 
     async def _intend(self, job: Job, journey: Journey, state: MailState, words: Words) -> None:
         completion = self._parts.endings.intent(job, journey, state, words)

@@ -4,13 +4,15 @@ import asyncio
 
 import pytest
 
+from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.message import Message
+from consumers.delivery.pacing import Pace
 from consumers.delivery.pool import (
     LONGEST_AGE_SECONDS,
     LONGEST_IDLE_SECONDS,
     MOST_TRANSACTIONS,
 )
-from consumers.delivery.smtp import SmtpDelivery
+from consumers.delivery.smtp import Manners, SmtpDelivery
 from retry_topics.failure import Accepted, Failure, Phase
 from tests.smtp.conftest import Connect
 from tests.support.clock import ManualClock
@@ -257,3 +259,45 @@ async def test_all_kept_connections_go_with_a_stale_one(
     assert isinstance(await delivery.send(message), Accepted)
     assert len(server.sessions) == 4
     assert [session.verbs.count("MAIL") for session in server.sessions].count(2) == 1
+
+
+async def test_a_mail_begins_when_a_connection_is_at_hand(
+    server: ScriptedServer, delivery: SmtpDelivery, message: Message
+) -> None:
+    """Until then nobody has heard of it; what `begins` raises leaves the connection as it was."""
+    heard: list[list[str]] = []
+
+    async def refuse() -> None:
+        heard.append([verb for session in server.sessions for verb in session.verbs])
+        raise LookupError
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            await delivery.send(message, refuse)
+    assert isinstance(await delivery.send(message), Accepted)
+
+    assert heard == [["EHLO"], ["EHLO"]]
+    assert len(server.sessions) == 1
+
+
+async def test_a_mail_that_waits_for_its_relay_s_rate_has_not_begun(
+    server: ScriptedServer, clock: ManualClock, message: Message
+) -> None:
+    """One mail an hour: the second waits, and can be given up without a trace."""
+    begun: list[int] = []
+
+    async def begins() -> None:
+        begun.append(1)
+
+    manners = Manners(pace=Pace(1 / 3600, lambda: 1.0))
+    delivery = SmtpDelivery(RelayEndpoint.parse(server.url()), 1, clock, manners)
+    assert isinstance(await delivery.send(message, begins), Accepted)
+    second = asyncio.ensure_future(delivery.send(message, begins))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    await delivery.close()
+
+    assert len(begun) == 1
+    assert len(server.mails) == 1

@@ -76,6 +76,9 @@ class MemoryRelay:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.is_up = True
+        #: Cleared while a mail has to wait for its turn.
+        self.turn = asyncio.Event()
+        self.turn.set()
         #: Those that wait for an answer, in the order in which they came.
         self.waiting: list[Handover] = []
         #: All of which the relay has the mail, in the order in which it took them.

@@ -9,6 +9,7 @@ from typing import Final
 from tenacity import wait_fixed
 
 from consumers.delivery.message import Message
+from consumers.delivery.protocol import Begins
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Barrier, Batch, Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
@@ -52,6 +53,7 @@ class Surroundings:
     kafka: MemoryKafka
     topology: Topology
     catalogue: Catalogue
+    turn: Callable[[], Awaitable[object]]
     hand_over: Callable[["Worker", Message], Awaitable[Outcome]]
     sleep: Callable[[float], Awaitable[None]]
     settle: Callable[[], None]
@@ -150,9 +152,12 @@ class _Delivery:
         self._worker = worker
         self._with = surroundings
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         if not self._worker.lives:
             raise asyncio.CancelledError
+        await self._with.turn()
+        if begins is not None:
+            await begins()
         return await self._with.hand_over(self._worker, message)
 
     async def close(self) -> None:

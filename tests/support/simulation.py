@@ -125,6 +125,7 @@ class World:
             self.kafka,
             TOPOLOGY,
             CATALOGUE,
+            self.relay.turn.wait,
             self._hand_over,
             self._sleep,
             self.settle,

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from consumers.delivery.message import Message
+from consumers.delivery.protocol import Begins
 from consumers.delivery.relays import OUT_SECONDS, Relay, RelayGroup
 from retry_topics.failure import (
     Accepted,
@@ -29,7 +30,9 @@ class FakeRelay:
         self.sent = 0
         self.closed = False
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
+        if begins is not None:
+            await begins()
         self.sent += 1
         return self.outcome
 

@@ -113,6 +113,31 @@ def test_a_mail_in_hand_is_cancelled_before_it_is_sent(world: World) -> None:
     assert [entry.state for entry in world.entries(mail)] == [MailState.CANCELLED]
 
 
+@pytest.mark.parametrize("template", [PLAIN, HOLD])
+def test_a_mail_that_waits_for_its_turn_is_cancelled(world: World, template: str) -> None:
+    """However long the relay's rate makes it wait, nobody has been told of it yet."""
+    world.relay.turn.clear()
+    mail = post(world, template)
+    turn(world)
+    world.demand(mail, ControlAction.CANCEL, "acme")
+    turn(world)
+    world.relay.turn.set()
+    assert states(world, mail) == [MailState.CANCELLED]
+    assert world.relay.taken == []
+
+
+@pytest.mark.parametrize("template", [PLAIN, HOLD])
+def test_a_mail_expires_while_it_waits_for_its_turn(world: World, template: str) -> None:
+    """Whatever its relay's rate, it is not sent after its time."""
+    world.relay.turn.clear()
+    mail = post(world, template, expires_at=world.clock.now_ms() + 30_000)
+    turn(world)
+    world.advance(60)
+    world.relay.turn.set()
+    assert states(world, mail)[-1] is MailState.EXPIRED
+    assert world.relay.taken == []
+
+
 def test_a_mail_on_the_wire_is_not_cancelled(world: World) -> None:
     """The relay may have it already; so it is if the relay refuses it for now."""
     for answer, last in (
