@@ -15,7 +15,7 @@ _SPAN: Final = rf"[\[(<]?\b({_NUMBER})[\])>]?[ -]?({_UNIT})\b"
 #: Only a span behind such words is a delay; "100 messages per 1 hour" is not.
 _CUE: Final = (
     r"(?:again|retry|re-?try(?:ing)?|re-?send|come back|wait|gr[ae]y-?list(?:ed|ing)?|deferred"
-    r"|delay(?:ed)?|blocked|available|resume|reconnect|enabled)\b"
+    r"|delay(?:ed)?|blocked|available|resume|reconnect|enabled|resets?|locked|lifted)\b"
     r"(?:[ :=-]|in|for|after|within|at least|about|another|be|until|of|please|least|you|must){0,8}?"
 )
 _CLOCK: Final = re.compile(rf"{_CUE}\s*(?:(\d{{1,3}}):)?(\d{{1,2}}):(\d{{2}})\b", re.IGNORECASE)

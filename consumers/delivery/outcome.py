@@ -74,7 +74,8 @@ class Classifier:
     def _explained(self, reply: Reply, phase: Phase, profile: str | None) -> Explained:
         text = _ADDRESS.sub("<>", reply.text)
         wording = _ID.sub("#", text).lower()
-        rule, kind, layer = self._verdict(reply.code, reply.enhanced, wording, phase, profile)
+        found = self._verdict(reply.code, reply.enhanced, wording, phase, profile)
+        rule, kind = found.rule, found.kind
         delay = requested_delay_ms(text) or rule.retry_after_ms
         failure = Failure(
             scope=rule.scope,
@@ -85,9 +86,9 @@ class Classifier:
             code=reply.code,
             enhanced=reply.enhanced,
             retry_after_ms=delay if kind in _WAITING_HELPS else None,
-            bad_address=rule.bad_address and kind is FailureClass.PERMANENT,
+            bad_address=found.bad_address,
         )
-        return Explained(failure, layer)
+        return Explained(failure, found.layer)
 
     def _found(
         self, code: int, enhanced: str | None, text: str, phase: Phase, profile: str | None

@@ -11,7 +11,8 @@ A file of rules is TOML with one `[[rule]]` for each. Its keys:
     text         regular expressions, looked for without regard to case
     contains     plain words, looked for in the same way
     retry_after  how long to wait where the reply names no delay, such as "1h"
-    bad_address  true where a permanent refusal shall suppress the recipient
+    bad_address  true where a permanent refusal shall suppress the recipient; in the shipped files
+                 only behind RCPT, unless the provider's file says `refuses_late = true`
 
 Of codes, enhanced and text (with contains) each that is there must match. Texts are looked for
 without the addresses and long ids that a reply quotes.
@@ -57,10 +58,14 @@ _Item = TypeVar("_Item")
 
 
 class Head(NamedTuple):
-    """What a provider goes by: further names, and the domains that its relays are in."""
+    """What a provider goes by: further names, and the domains that its relays are in.
+
+    `refuses_late`: it takes any recipient, and says at the end of data which one is none.
+    """
 
     aliases: tuple[str, ...]
     hosts: tuple[str, ...]
+    refuses_late: bool
 
 
 class BrokenRules(Exception):
@@ -105,13 +110,16 @@ def read_head(path: Path) -> Head:
         BrokenRules: the file cannot be read, or its names are none.
     """
     table = _load(path)[1]
-    lists = {}
-    for key in Head._fields:
+    lists = []
+    for key in ("aliases", "hosts"):
         names = table.get(key, [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise BrokenRules([f"{path}: {key} must be a list of names"])
-        lists[key] = tuple(names)
-    return Head(**lists)
+        lists.append(tuple(names))
+    late = table.get("refuses_late", False)
+    if not isinstance(late, bool):
+        raise BrokenRules([f"{path}: refuses_late must be true or false"])
+    return Head(*lists, late)
 
 
 def _load(path: Path) -> tuple[str, Mapping[str, object]]:

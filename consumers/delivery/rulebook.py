@@ -6,7 +6,7 @@ The first rule that applies wins, within a layer and over the layers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -38,21 +38,27 @@ class Layer(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The rule that applies, the class that it gives, and the title of its layer."""
+    """The rule that applies, the class that it gives, and the title of its layer.
+
+    `bad_address`: the recipient's address itself was refused, for good.
+    """
 
     rule: Rule
     kind: FailureClass
     layer: str
+    bad_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
     """All rules. `names` has each profile's name by every name that its provider goes by, `hosts`
-    by the domains of its relays."""
+    by the domains of its relays; `late` are the profiles of those that take any recipient, and say
+    at the end of data which one is none."""
 
     operator: tuple[Rule, ...]
     names: Mapping[str, str]
     hosts: Mapping[str, str]
+    late: frozenset[str]
     general: tuple[Layer, ...]
 
     @classmethod
@@ -65,7 +71,7 @@ class RuleBook:
         shipped = _shipped()
         if operator_file is None:
             return shipped
-        return cls(read_rules(operator_file), shipped.names, shipped.hosts, shipped.general)
+        return replace(shipped, operator=read_rules(operator_file))
 
     def profile(self, name: str) -> str:
         """Return the profile that a provider's name or another name of it stands for.
@@ -96,17 +102,24 @@ class RuleBook:
 
 
 class Finder:
-    """Finds the rule for a reply, given one profile or none; rules are sorted out beforehand."""
+    """Finds the rule for a reply, given one profile or none; rules are sorted out beforehand.
+
+    An address is bad by what RCPT says. What stands at the end of data may be about another hop, or
+    about the mail, and suppresses nobody; unless the operator says so, or the relay says it nowhere
+    else.
+    """
 
     def __init__(self, book: RuleBook, profile: str | None) -> None:
         self._candidates: dict[tuple[Phase, bool], list[Verdict]] = {}
         for layer in book.layers(profile):
+            late = profile in book.late or layer.rules is book.operator
             for rule in layer.rules:
                 for phase in rule.phases:
                     if rule.soft is not None:
                         self._add(phase, True, Verdict(rule, rule.soft, layer.title))
                     if rule.hard is not None:
-                        self._add(phase, False, Verdict(rule, rule.hard, layer.title))
+                        bad = rule.bad_address and (phase is Phase.RCPT or late)
+                        self._add(phase, False, Verdict(rule, rule.hard, layer.title, bad))
 
     def find(self, code: int, enhanced: str | None, text: str, phase: Phase) -> Verdict | None:
         """Return what the first rule that applies says; None where no rule is for such a reply."""
@@ -129,12 +142,14 @@ def _shipped() -> RuleBook:
         Layer(title, read_rules(DIRECTORY / f"{name}.toml", catch_all=name == "digits"))
         for name, title in _GENERAL.items()
     )
-    names, hosts = {}, {}
+    names, hosts, late = {}, {}, set()
     for path in sorted((DIRECTORY / _PROVIDERS).glob("*.toml")):
         head = read_head(path)
         names.update(dict.fromkeys((path.stem, *head.aliases), path.stem))
         hosts.update(dict.fromkeys(head.hosts, path.stem))
-    return RuleBook((), MappingProxyType(names), MappingProxyType(hosts), general)
+        if head.refuses_late:
+            late.add(path.stem)
+    return RuleBook((), MappingProxyType(names), MappingProxyType(hosts), frozenset(late), general)
 
 
 @cache

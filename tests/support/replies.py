@@ -49,7 +49,8 @@ def documented_replies() -> list[KnownReply]:
     """What providers and servers document, what operators report, or what servers are built to say.
 
     Collected from the pages of the providers, from the tables of sisimai, KumoMTA and ZoneMTA, from
-    MailRoute's list of Postfix' replies, and from public threads.
+    MailRoute's list of Postfix' replies, and from public threads. `relay_replies.jsonl` has more of
+    submission services, of mailbox providers by country, and of servers, in their usual words.
     """
     return [
         KnownReply(
@@ -62,7 +63,7 @@ def documented_replies() -> list[KnownReply]:
             retry_after_s=line["retry_after_s"],
             needs_profile=line.get("needs_profile", False),
         )
-        for name in ("known_replies.jsonl", "provider_replies.jsonl")
+        for name in ("known_replies.jsonl", "provider_replies.jsonl", "relay_replies.jsonl")
         for line in _lines(name)
     ]
 

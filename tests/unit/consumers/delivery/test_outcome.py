@@ -126,14 +126,27 @@ def test_a_delay_is_not_read_out_of_a_permanent_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "bad"), [(Phase.MAIL, False), (Phase.RCPT, True), (Phase.DOT, True)]
+    ("phase", "action"),
+    [(Phase.MAIL, "pause"), (Phase.RCPT, "suppress"), (Phase.DATA, "dead"), (Phase.DOT, "dead")],
 )
-def test_an_address_is_bad_where_it_was_refused_itself(phase: Phase, bad: bool) -> None:
-    """An unknown user behind MAIL is the sender's, and never the recipient's."""
+def test_an_address_is_bad_where_it_was_refused_itself(phase: Phase, action: str) -> None:
+    """An unknown user behind MAIL is the sender's; behind the mail it may be another hop's word."""
     failure = classify(Reply.parse("550 5.1.1 User unknown"), phase)
 
-    assert failure.bad_address is bad
-    assert failure.is_outage is not bad
+    assert action_of(failure) == action
+    assert failure.bad_address is (action == "suppress")
+
+
+def test_a_relay_that_refuses_late_is_believed_at_the_end_of_data() -> None:
+    """Its profile says that it takes any recipient first; so do the general rules behind it."""
+    refused = Reply.parse("550 5.1.1 User unknown")
+    actions = {
+        profile: action_of(shipped_classifier().classify(refused, Phase.DOT, profile))
+        for profile in PROFILES
+    }
+
+    late = {profile for profile, action in actions.items() if action == "suppress"}
+    assert late == {"outlook", "postmark", "ses", "yahoo"} == RuleBook.load().late
 
 
 def test_ids_in_a_reply_make_no_new_question() -> None:

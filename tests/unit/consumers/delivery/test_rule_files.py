@@ -103,7 +103,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         read_rules(path)
 
     assert caught.value.problems == (
-        f"{path}: rules: there is no such key; there are rule, aliases, hosts",
+        f"{path}: rules: there is no such key; there are rule, aliases, hosts, refuses_late",
         f"{path}:2: rule 1 (a): scope: is missing",
         f"{path}:2: rule 1 (a): says neither what a 4yz reply is (soft) nor a 5yz one (hard)",
         f"{path}:2: rule 1 (a): would apply to every reply: codes, enhanced, text, contains?",
