@@ -110,16 +110,17 @@ def read_head(path: Path) -> Head:
         BrokenRules: the file cannot be read, or its names are none.
     """
     table = _load(path)[1]
-    lists = []
-    for key in ("aliases", "hosts"):
-        names = table.get(key, [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise BrokenRules([f"{path}: {key} must be a list of names"])
-        lists.append(tuple(names))
     late = table.get("refuses_late", False)
     if not isinstance(late, bool):
         raise BrokenRules([f"{path}: refuses_late must be true or false"])
-    return Head(*lists, late)
+    return Head(_names(path, table, "aliases"), _names(path, table, "hosts"), late)
+
+
+def _names(path: Path, table: Mapping[str, object], key: str) -> tuple[str, ...]:
+    names = table.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BrokenRules([f"{path}: {key} must be a list of names"])
+    return tuple(names)
 
 
 def _load(path: Path) -> tuple[str, Mapping[str, object]]:
