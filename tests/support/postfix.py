@@ -1,7 +1,8 @@
 """A Postfix of the tests' own on a loopback port: the mail server that most relays really are.
 
 It runs from a private configuration and queue, delivers what it takes into a maildir, and answers
-by recipient and subject as the tables below say. Only root can start it.
+by recipient and subject as the tables below say. Two further ports take mail only after a login, by
+PLAIN or by LOGIN. Only root can start it: it gives its parts to users of their own.
 """
 
 import os
@@ -9,16 +10,18 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
 from console.stack.children import Child, ChildSpec
 from console.stack.ports import HOST, free_ports, is_free
 from tests.support.certificates import ServerCertificate
+from tests.support.sasl import PasswordDaemon, configuration
 from tests.support.wait import wait_until
 
-MISSING: Final = "these tests talk to a real Postfix:  apt-get install postfix"
-NOT_ROOT: Final = "only root can start Postfix"
+MISSING: Final = "these tests talk to a real Postfix:  apt-get install postfix libsasl2-modules"
+NOT_ROOT: Final = "only root can start Postfix, which gives its parts to users of their own"
 
 SIZE_LIMIT: Final = 20_000
 UNKNOWN: Final = "unknown@example.org"
@@ -37,6 +40,8 @@ _HEADERS: Final = f"/^Subject: {REFUSED_SUBJECT}/ REJECT 5.7.1 Spam message reje
 _SERVICES: Final = """
 {host}:{port} inet n - n - - smtpd
 {host}:{tls_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+{host}:{plain_port} inet n - n - - smtpd -o smtpd_sasl_path=plain {login_needed}
+{host}:{login_port} inet n - n - - smtpd -o smtpd_sasl_path=login {login_needed}
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -51,6 +56,10 @@ retry unix - - n - - error
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
+_LOGIN_NEEDED: Final = (
+    "-o smtpd_sasl_auth_enable=yes -o smtpd_tls_auth_only=yes"
+    " -o smtpd_client_restrictions=permit_sasl_authenticated,reject"
+)
 
 
 def find_program() -> str | None:
@@ -60,21 +69,27 @@ def find_program() -> str | None:
 
 
 class PostfixServer:
-    """Postfix with STARTTLS on `port` and TLS from the first byte on `tls_port`."""
+    """Postfix with STARTTLS on `port` and TLS from the first byte on `tls_port`.
+
+    On `login_ports`, by mechanism, it offers STARTTLS and then AUTH.
+    """
 
     def __init__(self, certificate: ServerCertificate) -> None:
         program = find_program()
         assert program is not None, MISSING
         self._program = program
         self._certificate = certificate
-        self.port, self.tls_port = free_ports(2)
+        self.port, self.tls_port, plain, login = free_ports(4)
+        self.login_ports = {"PLAIN": plain, "LOGIN": login}
         # The path to its sockets must be short, and its users must get there.
         self._directory = Path(tempfile.mkdtemp(prefix="mailcascade-postfix-"))
         self._maildir = self._directory / "mail" / "box"
         self._child: Child | None = None
+        self._passwords = ExitStack()
 
     def __enter__(self) -> Self:
         self._configure()
+        self._passwords.enter_context(PasswordDaemon(self._directory / "passwords"))
         config, log = str(self._directory / "config"), self._directory / "log"
         # Makes the queue's directories. `start-fg` would do so, too, but not end on a signal.
         subprocess.run([self._program, "-c", config, "check"], check=True, capture_output=True)
@@ -91,6 +106,7 @@ class PostfixServer:
     def __exit__(self, *_: object) -> None:
         if self._child is not None:
             self._child.stop()
+        self._passwords.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def delivered(self) -> list[bytes]:
@@ -105,7 +121,8 @@ class PostfixServer:
     def _listens(self) -> bool:
         assert self._child is not None
         assert self._child.exit_code() is None, "Postfix has ended"
-        return not is_free(self.port) and not is_free(self.tls_port)
+        ports = (self.port, self.tls_port, *self.login_ports.values())
+        return not any(is_free(port) for port in ports)
 
     def _configure(self) -> None:
         self._directory.chmod(0o755)
@@ -117,7 +134,18 @@ class PostfixServer:
         shutil.chown(mail, _MAILBOX_OWNER)
         (config / "recipients").write_text(_RECIPIENTS)
         (config / "headers").write_text(_HEADERS)
-        services = _SERVICES.format(host=HOST, port=self.port, tls_port=self.tls_port)
+        (config / "sasl").mkdir()
+        for mechanism in self.login_ports:
+            text = configuration(self._directory / "passwords", mechanism)
+            (config / "sasl" / f"{mechanism.lower()}.conf").write_text(text)
+        services = _SERVICES.format(
+            host=HOST,
+            port=self.port,
+            tls_port=self.tls_port,
+            plain_port=self.login_ports["PLAIN"],
+            login_port=self.login_ports["LOGIN"],
+            login_needed=_LOGIN_NEEDED,
+        )
         (config / "master.cf").write_text(services)
         settings = self._settings(config, queue, data, mail)
         (config / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in settings.items()))
@@ -148,6 +176,7 @@ class PostfixServer:
             "smtpd_relay_restrictions": "",
             "header_checks": f"regexp:{config}/headers",
             "message_size_limit": SIZE_LIMIT,
+            "cyrus_sasl_config_path": config / "sasl",
             "smtpd_tls_security_level": "may",
             "smtpd_tls_cert_file": self._certificate.path,
             "smtpd_tls_key_file": self._certificate.path,
