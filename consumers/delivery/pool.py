@@ -80,26 +80,29 @@ class ConnectionPool:
         """
         lease = None
         while lease is None:
-            lease = await self._kept_or_new()
+            kept = self._idle and not self._waiting
+            lease = self._take_idle() if kept else await self._new_or_next()
         lease.round = self._concurrency.round
         self._busy.add(lease.connection)
-        self._permit()
+        if self._waiting:
+            self._permit()
         return lease
 
     def release(self, lease: Lease, outcome: Outcome | None) -> None:
         """Take a connection back and learn from what came of it; None: it was given up."""
-        connection = lease.connection
+        connection, now = lease.connection, self._clock.monotonic()
         self._busy.discard(connection)
         if outcome is not None:
             self._learn(outcome, lease.round)
         if not connection.reusable or not connection.is_open:
             connection.abort()
-        elif self._closed or self._is_worn(lease) or self._standing() >= self.limit:
+        elif self._closed or _is_worn(lease, now) or self._standing() >= self.limit:
             connection.quit()
         elif not self._hand_on(lease):
-            lease.idle_since = self._clock.monotonic()
+            lease.idle_since = now
             self._idle.append(lease)
-            self._schedule_sweep()
+            if self._sweep is None:
+                self._schedule_sweep(now)
             return
         self._permit()
 
@@ -132,23 +135,21 @@ class ConnectionPool:
 
     def _take_idle(self) -> Lease | None:
         """Return the kept connection that was used last, if it is still fit."""
+        now = self._clock.monotonic()
         while self._idle:
             lease = self._idle.pop()
             if not lease.connection.is_open:
                 continue
-            if not self._is_worn(lease) and not self._idles_too_long(lease):
+            if not _is_worn(lease, now) and not _idles_too_long(lease, now):
                 return lease
             lease.connection.quit()
         return None
 
-    async def _kept_or_new(self) -> Lease | None:
+    async def _new_or_next(self) -> Lease | None:
         """Return a connection; None: there was none to be had, and it is to be asked again."""
-        if not self._waiting:
-            if (kept := self._take_idle()) is not None:
-                return kept
-            if self._may_open():
-                self._opening += 1
-                return await self._open()
+        if not self._waiting and self._may_open():
+            self._opening += 1
+            return await self._open()
         return await self._next_free() or await self._open()
 
     async def _next_free(self) -> Lease | None:
@@ -229,17 +230,10 @@ class ConnectionPool:
             if not turn.done():
                 turn.set_exception(SessionFailed(failure))
 
-    def _is_worn(self, lease: Lease) -> bool:
-        age = self._clock.monotonic() - lease.opened_at
-        return lease.connection.transactions >= MOST_TRANSACTIONS or age > LONGEST_AGE_SECONDS
-
-    def _idles_too_long(self, lease: Lease) -> bool:
-        return self._clock.monotonic() - lease.idle_since > LONGEST_IDLE_SECONDS
-
-    def _schedule_sweep(self) -> None:
+    def _schedule_sweep(self, now: float) -> None:
         """Make sure that connections which nobody asks for again are given up, too."""
-        if self._sweep is None and self._idle:
-            left = LONGEST_IDLE_SECONDS - (self._clock.monotonic() - self._idle[0].idle_since)
+        if self._idle:
+            left = LONGEST_IDLE_SECONDS - (now - self._idle[0].idle_since)
             self._sweep = asyncio.get_running_loop().call_later(max(0.05, left), self.sweep)
 
     def sweep(self) -> None:
@@ -247,12 +241,22 @@ class ConnectionPool:
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
+        now = self._clock.monotonic()
         while self._idle:
             first = self._idle[0]
-            if first.connection.is_open and not self._idles_too_long(first):
+            if first.connection.is_open and not _idles_too_long(first, now):
                 break
             self._idle.popleft().connection.quit()
-        self._schedule_sweep()
+        self._schedule_sweep(now)
+
+
+def _is_worn(lease: Lease, now: float) -> bool:
+    old = now - lease.opened_at > LONGEST_AGE_SECONDS
+    return old or lease.connection.transactions >= MOST_TRANSACTIONS
+
+
+def _idles_too_long(lease: Lease, now: float) -> bool:
+    return now - lease.idle_since > LONGEST_IDLE_SECONDS
 
 
 def _has_no_room(failure: Failure) -> bool:

@@ -35,6 +35,9 @@ class ReplyParser:
         self._rest = b""
         self._code = 0
         self._lines: list[bytes] = []
+        #: What came last in whole replies, and what it meant: relays answer most mails alike.
+        self._known = b""
+        self._meaning: list[RawReply] = []
 
     @property
     def in_reply(self) -> bool:
@@ -47,6 +50,9 @@ class ReplyParser:
         Raises:
             GarbledReply: they are no replies, or longer than any relay's.
         """
+        begun = self.in_reply
+        if not begun and data == self._known:
+            return self._meaning.copy()
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > LONGEST_LINE:
@@ -67,6 +73,8 @@ class ReplyParser:
                 replies.append(RawReply(code, text))
         if len(replies) > MOST_REPLIES:
             raise GarbledReply(f"{len(replies)} replies at once")
+        if len(replies) > 1 and not begun and not self.in_reply:
+            self._known, self._meaning = data, replies.copy()
         return replies
 
     def _continue(self, code: int, text: bytes) -> None:

@@ -80,8 +80,8 @@ class Wire(asyncio.Protocol):
     def send(self, data: bytes, replies: int) -> None:
         """Write commands that so many replies answer; nothing where the connection is over."""
         self._owed += replies
-        if self.fault is None:
-            self.transport.write(data)
+        if self.fault is None and self._transport is not None:
+            self._transport.write(data)
 
     async def receive(self, count: int, seconds: float) -> list[RawReply]:
         """Return the next `count` replies, waiting at most so many seconds for each.
@@ -91,8 +91,7 @@ class Wire(asyncio.Protocol):
         if len(self._replies) < count and self.fault is None and not self._says_goodbye():
             self._wanted = count
             await self._wait(seconds)
-        replies = self._replies[:count]
-        del self._replies[:count]
+        replies, self._replies = self._replies[:count], self._replies[count:]
         self._owed -= len(replies)
         return replies
 

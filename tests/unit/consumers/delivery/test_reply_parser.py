@@ -132,3 +132,18 @@ def test_a_reply_that_has_begun_is_known() -> None:
         begun.append(parser.in_reply)
 
     assert begun == [True, True, True, False]
+
+
+@given(st.lists(st.sampled_from([b"250 a\r\n250 b\r\n", b"250 a\r\n250", b" b\r\n", b"250-a\r\n"])))
+def test_what_came_before_means_the_same_again(pieces: list[bytes]) -> None:
+    """However a parser remembers replies, it says what one says that reads all bytes at once."""
+    parser, fresh = ReplyParser(), ReplyParser()
+    said: list[RawReply] = []
+    for number, piece in enumerate(pieces):
+        try:
+            said += parser.feed(piece)
+        except GarbledReply:
+            with pytest.raises(GarbledReply):
+                fresh.feed(b"".join(pieces[: number + 1]))
+            return
+    assert said == fresh.feed(b"".join(pieces))
