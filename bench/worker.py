@@ -8,8 +8,8 @@ from bench.postfix import Postfix, Programs, SourceRound
 from bench.table import Row
 from console.stack.plan import MAIL_FROM
 from consumers.delivery.compose import Composer
-from consumers.delivery.mime import Sender
-from consumers.delivery.render import Renderer
+from consumers.delivery.letterhead import Letterhead
+from consumers.delivery.sender import Sender
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 
 MAILS: Final = 30_000
@@ -56,8 +56,8 @@ def _measure(
 
 
 def _one_mail() -> bytes:
-    composer = Composer(Renderer(Catalogue.load(DEFAULT_DIRECTORY)), Sender.parse(MAIL_FROM))
-    return composer.compose(signup("person@example.com")).content
+    composer = Composer(Catalogue.load(DEFAULT_DIRECTORY), Letterhead(Sender.parse(MAIL_FROM)))
+    return composer.compose(signup("person@example.com"), generation=0).content
 
 
 def _microseconds(seconds: float) -> str:

@@ -111,6 +111,7 @@ def worker(
     """Run workers that send the mails. SIGTERM finishes the mails in hand, then stops."""
     settings = _long_running()
     # Loaded here, so that the API does not carry the delivery in its memory.
+    from consumers.delivery.letterhead import UnfitLetterhead  # noqa: PLC0415
     from consumers.delivery.rule_files import BrokenRules  # noqa: PLC0415
     from consumers.mailer.committer import CommitterFailed  # noqa: PLC0415
     from consumers.mailer.ledger.restore import RestoreFailed  # noqa: PLC0415
@@ -127,7 +128,7 @@ def worker(
         stop_when_closed(_STDIN)
     with (
         explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot, MetricsNotShown, RestoreFailed),
-        explained(BrokenCatalogue, BrokenRules, UnfitRelay, code=_WRONG),
+        explained(BrokenCatalogue, UnfitLetterhead, BrokenRules, UnfitRelay, code=_WRONG),
     ):
         run_worker(settings)
 

@@ -90,15 +90,15 @@ class Preview:
         """
         # Loaded here, so that other commands do not carry the delivery in their memory.
         from consumers.delivery.compose import Composer  # noqa: PLC0415
-        from consumers.delivery.mime import InvalidSender, Sender  # noqa: PLC0415
-        from consumers.delivery.render import Renderer, Unrenderable  # noqa: PLC0415
+        from consumers.delivery.letterhead import UnfitLetterhead, letterhead_of  # noqa: PLC0415
+        from consumers.delivery.render import Unrenderable  # noqa: PLC0415
 
-        errors = (BrokenCatalogue, UnknownTemplate, Unrenderable, InvalidSender)
+        errors = (BrokenCatalogue, UnknownTemplate, Unrenderable, UnfitLetterhead)
         with explained(*errors, code=_WRONG):
             catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
             locale = catalogue.get(request.name).locale_for(request.locale)
-            composer = Composer(Renderer(catalogue), Sender.parse(settings.mail_from))
-            message = composer.compose(_event(request, now))
+            composer = Composer(catalogue, letterhead_of(settings))
+            message = composer.compose(_event(request, now), generation=0)
         mail = message_from_bytes(message.content, policy=policy.default)
         return cls(request.name, locale, mail)
 

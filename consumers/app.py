@@ -11,11 +11,9 @@ from typing import Final
 
 from consumers.delivery.compose import Composer
 from consumers.delivery.endpoint import parse_relays
-from consumers.delivery.mime import Sender
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.protocol import Delivery
 from consumers.delivery.relays import deliver_to
-from consumers.delivery.render import Renderer
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
@@ -64,6 +62,7 @@ class WorkerParts:
 
     topology: Topology
     catalogue: Catalogue
+    composer: Composer
     classifier: Classifier
     codec: EventCodec
     metrics: Metrics
@@ -178,11 +177,10 @@ def _processor_parts(
     name, telemetry = of_worker
     delivery, (relay_gate, registry_gate), intend = hands
     endings = Endings(parts.topology, name, parts.clock)
-    sender = Sender.parse(settings.mail_from)
     return ProcessorParts(
         codec=parts.codec,
         catalogue=parts.catalogue,
-        composer=Composer(Renderer(parts.catalogue), sender),
+        composer=parts.composer,
         delivery=delivery,
         relay_gate=relay_gate,
         registry_gate=registry_gate,

@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 import uvloop
 
 from consumers.app import Worker, WorkerParts
+from consumers.delivery.compose import Composer
 from consumers.delivery.endpoint import InvalidRelayUrl, RelayEndpoint, parse_relays
+from consumers.delivery.letterhead import letterhead_of
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.rulebook import RuleBook, UnknownProfile
 from consumers.mailer.slots import Slot
@@ -74,11 +76,12 @@ def run_worker(
     """Work until SIGTERM or SIGINT, then drain and return.
 
     Raises:
-        BrokenCatalogue, BrokenRules, UnfitRelay, NoSlot, TopicsUnfit, KafkaFault,
+        BrokenCatalogue, UnfitLetterhead, BrokenRules, UnfitRelay, NoSlot, TopicsUnfit, KafkaFault,
             CommitterFailed, RestoreFailed: see their messages.
     """
     topology = topology_of(settings)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
+    composer = Composer(catalogue, letterhead_of(settings))
     classifier = Classifier(RuleBook.load(settings.relay_rules_file))
     check_relays(settings, classifier)
     check_topics(settings, topology)
@@ -86,6 +89,7 @@ def run_worker(
     parts = WorkerParts(
         topology=topology,
         catalogue=catalogue,
+        composer=composer,
         classifier=classifier,
         codec=EventCodec(_resolver(settings)),
         metrics=Metrics(WORKER_METRICS),

@@ -16,6 +16,12 @@ _BROKER: Final = re.compile(
     r"(?:[A-Z_]+://)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?"
 )
 _SMTP_SCHEMES: Final = ("smtp", "smtp+starttls", "smtps")
+_HEADER_NAME: Final = re.compile(r"[!-9;-~]{1,60}")
+_MAIL_HEADERS: Final = re.compile(
+    r"(content|list|resent)-.*|from|to|b?cc|sender|reply-to|subject|date|message-id|in-reply-to|"
+    r"references|comments|keywords|auto-submitted|mime-version|return-path|received|dkim-signature",
+    re.IGNORECASE,
+)
 _TOKEN_OPTIONS: Final = frozenset({"token-file", "token-command"})
 _SMTP_OPTIONS: Final = frozenset({"ca", "helo", "weight", "rate", "profile"}) | _TOKEN_OPTIONS
 
@@ -130,6 +136,23 @@ def mailbox(text: str) -> str:
         raise ValueError("not one mailbox")
     if not text.isprintable():
         raise ValueError("control characters in it")
+    return text
+
+
+def return_path(text: str) -> str:
+    """Check an address without a name, which may hold `{id}`."""
+    mailbox(text.replace("{id}", "id"))
+    if "<" in text:
+        raise ValueError("an address stands here without a name")
+    return text
+
+
+def header_name(text: str) -> str:
+    """Check the name of a header that mails do not have already (RFC 5322, 3.6.8)."""
+    if not _HEADER_NAME.fullmatch(text):
+        raise ValueError("not a header's name")
+    if _MAIL_HEADERS.fullmatch(text):
+        raise ValueError("mails have a header of this name for something else")
     return text
 
 

@@ -118,6 +118,18 @@ class Settings(BaseSettings):
         title="one mailbox such as no-reply@example.com or Example <no-reply@example.com>",
         description="The sender of every mail.",
     )
+    return_path: Annotated[Word, AfterValidator(types.return_path)] | None = Field(
+        None,
+        title="an address such as bounces@example.com or bounces+{id}@example.com",
+        description="Where relays send bounces (the envelope's sender), with {id} for each mail's "
+        "public id; the address of MAILCASCADE_MAIL_FROM by default.",
+    )
+    idempotency_header: Annotated[Word, AfterValidator(types.header_name)] | None = Field(
+        None,
+        title="a header's name such as Resend-Idempotency-Key or X-EE-Idempotency-Key",
+        description="Header by which the provider knows a mail that is handed over twice; none by "
+        "default.",
+    )
     http_host: Word = Field(
         "127.0.0.1",
         title="a host name or address; one that is not loopback needs MAILCASCADE_API_KEYS_FILE",

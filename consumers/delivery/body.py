@@ -5,58 +5,68 @@ from binascii import b2a_base64, b2a_qp
 from functools import lru_cache
 from typing import Final
 
+_BARE: Final = b"7bit"
+_QUOTED: Final = b"quoted-printable"
+_BASE64: Final = b"base64"
 _LINE_END: Final = re.compile(r"\r\n|\r")
 #: RFC 5322 allows 998 bytes; the two of the line end are counted in, as some relays do.
 _LONGEST_LINE: Final = 996
-_BASE64_LINE: Final = 57
+_BASE64_LINE: Final = 76
 _KNOWN_LENGTH: Final = 512
 #: Bytes that must not travel bare: controls beside TAB, LF and CR, and DEL.
 _CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09, 0x0A, 0x0D})
-_NON_ASCII: Final = bytes(range(0x80, 0x100))
 
 
-def text_part(subtype: bytes, text: str) -> bytes:
-    """Return a MIME part, headers and body, that ends with CRLF.
+class TextPart:
+    """Makes one kind of text part: text/plain or text/html."""
 
-    What starts a boundary line, `--=_`, never occurs in it, so no text can end its part early.
+    def __init__(self, subtype: bytes) -> None:
+        self._heads = {
+            encoding: b'Content-Type: text/%b; charset="utf-8"\r\n'
+            b"Content-Transfer-Encoding: %b\r\n\r\n" % (subtype, encoding)
+            for encoding in (_BARE, _QUOTED, _BASE64)
+        }
+
+    def of(self, text: str) -> bytes:
+        """Return a MIME part, headers and body, that ends with CRLF.
+
+        What starts a boundary line, `--=_`, never occurs in it, so no text can end its part early.
+        """
+        if "\r" in text:
+            text = _LINE_END.sub("\n", text)
+        raw = text.encode("utf-8", "replace")
+        if not raw.endswith(b"\n"):
+            raw += b"\n"
+        encoding, body = _encode(raw, len(raw) - len(text))
+        return self._heads[encoding] + body
+
+
+def _encode(raw: bytes, surplus: int) -> tuple[bytes, bytes]:
+    """Return the transfer encoding and the encoded text.
+
+    `surplus` is by how much the text has more bytes than characters, give or take a line end.
     """
-    if "\r" in text:
-        text = _LINE_END.sub("\n", text)
-    raw = text.encode("utf-8", "replace")
-    if not raw.endswith(b"\n"):
-        raw += b"\n"
-    encoding, body = _encode(raw)
-    return b'Content-Type: text/%b; charset="utf-8"\r\nContent-Transfer-Encoding: %b\r\n\r\n%b' % (
-        subtype,
-        encoding,
-        body,
-    )
-
-
-def _encode(raw: bytes) -> tuple[bytes, bytes]:
-    lines = raw.replace(b"\n", b"\r\n")
     if raw.isascii():
-        if _travels_bare(raw):
-            return b"7bit", lines
-        return b"quoted-printable", _quoted_printable(raw)
-    ascii_bytes = len(raw.translate(None, _NON_ASCII))
-    # Beyond a sixth of non-ASCII bytes base64 is the shorter one.
-    if (len(raw) - ascii_bytes) * 6 > len(raw):
-        return b"base64", _base64_lines(lines)
-    return b"quoted-printable", _quoted_printable(raw)
+        lines = raw.split(b"\n")
+        if _travels_bare(raw, lines):
+            return _BARE, b"\r\n".join(lines)
+        return _QUOTED, _quoted_printable(lines)
+    # Beyond a sixth of non-ASCII bytes, of which characters have two or three, base64 is shorter.
+    if surplus * 10 > len(raw):
+        return _BASE64, _base64_lines(raw.replace(b"\n", b"\r\n"))
+    return _QUOTED, _quoted_printable(raw.split(b"\n"))
 
 
-def _travels_bare(raw: bytes) -> bool:
+def _travels_bare(raw: bytes, lines: list[bytes]) -> bool:
     if b"--=_" in raw or len(raw.translate(None, _CONTROLS)) != len(raw):
         return False
-    return max(map(len, raw.split(b"\n"))) <= _LONGEST_LINE
+    return max(map(len, lines)) <= _LONGEST_LINE
 
 
-def _quoted_printable(raw: bytes) -> bytes:
-    lines = raw.split(b"\n")
-    lines.pop()
+def _quoted_printable(lines: list[bytes]) -> bytes:
+    """Encode lines, the last of which is empty: what follows the last line end."""
     return b"".join(
-        [_known_line(line) if len(line) <= _KNOWN_LENGTH else _line(line) for line in lines]
+        [_known_line(line) if len(line) <= _KNOWN_LENGTH else _line(line) for line in lines[:-1]]
     )
 
 
@@ -69,9 +79,9 @@ _known_line: Final = lru_cache(maxsize=2048)(_line)
 
 
 def _base64_lines(raw: bytes) -> bytes:
+    encoded = b2a_base64(raw, newline=False)
     lines = [
-        b2a_base64(raw[start : start + _BASE64_LINE], newline=False)
-        for start in range(0, len(raw), _BASE64_LINE)
+        encoded[start : start + _BASE64_LINE] for start in range(0, len(encoded), _BASE64_LINE)
     ]
     lines.append(b"")
     return b"\r\n".join(lines)

@@ -1,23 +1,43 @@
 """From an event to the mail that it asks for."""
 
+from consumers.delivery.letterhead import Letterhead
 from consumers.delivery.message import Message
-from consumers.delivery.mime import MimeBuilder, Sender
+from consumers.delivery.mime import Frame
 from consumers.delivery.render import Renderer
+from consumers.delivery.sender import ReturnPath
+from schemas.catalogue import Catalogue
 from schemas.events import SignupEvent
 
 
 class Composer:
-    """Composes mails from one sender; the same event always gives the same bytes."""
+    """Composes the mails of one catalogue; the same event always gives the same bytes."""
 
-    def __init__(self, renderer: Renderer, sender: Sender) -> None:
-        self._renderer = renderer
-        self._builder = MimeBuilder(sender)
+    def __init__(self, catalogue: Catalogue, letterhead: Letterhead) -> None:
+        """Compile every template in each of its locales.
 
-    def compose(self, event: SignupEvent) -> Message:
-        """Return the event's mail.
+        Raises:
+            BrokenCatalogue: one line for each thing that is wrong with any of them.
+        """
+        self._renderer = Renderer(catalogue)
+        self._return_path = letterhead.return_path or ReturnPath(letterhead.sender.address)
+        self._frames = {
+            name: Frame(name, letterhead.sender, letterhead.idempotency_header)
+            for name in catalogue.names
+        }
+
+    def compose(self, event: SignupEvent, generation: int) -> Message:
+        """Return the event's mail; `generation` counts how often people had it sent again.
 
         Raises:
             UnknownTemplate: the catalogue has no such template.
             Unrenderable: the event cannot become a mail.
         """
-        return self._builder.build(event, self._renderer.render(event))
+        rendered = self._renderer.render(event)
+        mail = self._frames[event.template].assemble(event, generation, rendered)
+        address = event.recipient.address
+        return Message(
+            mail.message_id,
+            self._return_path.of(event.event_id, address),
+            address,
+            mail.content,
+        )

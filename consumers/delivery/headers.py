@@ -3,6 +3,7 @@
 import re
 import time
 from binascii import b2a_base64
+from functools import lru_cache
 from typing import Final
 
 #: Everything that ends or distorts a header line, C1 controls and Unicode's line ends included.
@@ -10,6 +11,7 @@ _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 _PLAIN_PHRASE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 #: Longer ASCII goes into encoded words, which fold anywhere.
 _LONGEST_PLAIN: Final = 64
+_DAY_SECONDS: Final = 86_400
 #: An encoded word of 39 bytes takes 64 characters: it fits behind any of our header names.
 _WORD_BYTES: Final = 39
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -20,6 +22,9 @@ _MONTHS: Final = (
 
 def one_line(text: str) -> str:
     """Return the text without control characters, runs of blanks squeezed, ends trimmed."""
+    text = text.strip(" \r\n\t")
+    if text.isprintable() and "  " not in text:
+        return text
     return _UNSAFE.sub(" ", text).strip(" ")
 
 
@@ -57,8 +62,14 @@ def encoded_words(text: str) -> bytes:
 
 def date(instant_ms: int) -> bytes:
     """Format an instant, milliseconds since the epoch, as an RFC 5322 date in UTC."""
-    at = time.gmtime(instant_ms // 1000)
+    days, second = divmod(instant_ms // 1000, _DAY_SECONDS)
+    minute, second = divmod(second, 60)
+    return b"%b %02d:%02d:%02d +0000" % (_day(days), *divmod(minute, 60), second)
+
+
+@lru_cache(maxsize=64)
+def _day(days: int) -> bytes:
+    at = time.gmtime(days * _DAY_SECONDS)
     return (
-        f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04} "
-        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
+        f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04}"
     ).encode("ascii")

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, select_autoescape
-from jinja2 import Template as CompiledTemplate
+from jinja2 import (
+    Environment,
+    FunctionLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+)
+from jinja2 import Template as Compiled
 
 from schemas.catalogue import Catalogue, Template
+from schemas.errors import BrokenCatalogue
 from schemas.events import SignupEvent
 
+_SUBJECT: Final = "subject.txt"
+_TEXT: Final = "body.txt"
+_HTML: Final = "body.html"
 #: What a template's own arithmetic or filters may raise on values that they did not expect.
 _TEMPLATE_FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -29,9 +39,11 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    subject: CompiledTemplate
-    text: CompiledTemplate
-    html: CompiledTemplate
+    """One template in one locale. `defaults` are the values that events need not bring."""
+
+    subject: Compiled
+    text: Compiled
+    html: Compiled
     defaults: Mapping[str, Any]
 
 
@@ -42,15 +54,31 @@ class Renderer:
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
+        """Compile every template in each of its locales.
+
+        Raises:
+            BrokenCatalogue: one line for each source that is no Jinja template.
+        """
         self._catalogue = catalogue
-        self._compiled: dict[tuple[str, str], _Compiled] = {}
-        self._environment = Environment(
+        self._compiled: dict[str, dict[str, _Compiled]] = {}
+        html = Environment(
             loader=FunctionLoader(self._source),
-            autoescape=select_autoescape(("html",), default=False),
+            autoescape=True,
             undefined=StrictUndefined,
             keep_trailing_newline=True,
             auto_reload=False,
         )
+        # One for each kind: what is escaped does not depend on which source includes which.
+        plain = html.overlay(autoescape=False)
+        problems: list[str] = []
+        for name in catalogue.names:
+            template = catalogue.get(name)
+            self._compiled[name] = {
+                locale: _compile(template, locale, (plain, html), problems)
+                for locale in template.locales
+            }
+        if problems:
+            raise BrokenCatalogue(problems)
 
     def render(self, event: SignupEvent) -> Rendered:
         """Render the event's template in the best locale that it has.
@@ -65,9 +93,9 @@ class Renderer:
         problems = template.check(event.data)
         if problems:
             raise Unrenderable("; ".join(f"{p.field}: {p.message}" for p in problems))
+        compiled = self._compiled[event.template][template.locale_for(event.locale)]
+        values = {**compiled.defaults, **event.data}
         try:
-            compiled = self._compile(template, template.locale_for(event.locale))
-            values = {**compiled.defaults, **event.data}
             return Rendered(
                 _run(compiled.subject, values),
                 _run(compiled.text, values),
@@ -76,30 +104,46 @@ class Renderer:
         except _TEMPLATE_FAULTS as error:
             raise Unrenderable(f"template {event.template!r} fails: {error}") from error
 
-    def _compile(self, template: Template, locale: str) -> _Compiled:
-        key = (template.name, locale)
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            get = self._environment.get_template
-            compiled = self._compiled[key] = _Compiled(
-                subject=get(f"{template.name}/{locale}/subject.txt"),
-                text=get(f"{template.name}/{locale}/body.txt"),
-                html=get(f"{template.name}/{locale}/body.html"),
-                defaults={**self._environment.globals, **_empty_optional(template)},
-            )
-        return compiled
-
     def _source(self, path: str) -> str | None:
-        name, locale, part = path.rsplit("/", 2)
-        source = self._catalogue.get(name).source(locale)
-        parts = {"subject.txt": source.subject, "body.txt": source.text, "body.html": source.html}
+        """Return the source of `template/locale/part`, which templates may include, too."""
+        name, _, rest = path.partition("/")
+        locale, _, part = rest.partition("/")
+        try:
+            source = self._catalogue.get(name).source(locale)
+        except LookupError:
+            return None
+        parts = {_SUBJECT: source.subject, _TEXT: source.text, _HTML: source.html}
         return parts.get(part)
+
+
+def _compile(
+    template: Template,
+    locale: str,
+    environments: tuple[Environment, Environment],
+    problems: list[str],
+) -> _Compiled:
+    plain, html = environments
+
+    def get(environment: Environment, part: str) -> Compiled:
+        path = f"{template.name}/{locale}/{part}"
+        try:
+            return environment.get_template(path)
+        except TemplateSyntaxError as error:
+            problems.append(f"{path}.j2: line {error.lineno}: {error.message}")
+        return environment.from_string("")
+
+    return _Compiled(
+        subject=get(plain, _SUBJECT),
+        text=get(plain, _TEXT),
+        html=get(html, _HTML),
+        defaults={**html.globals, **_empty_optional(template)},
+    )
 
 
 def _empty_optional(template: Template) -> dict[str, str]:
     return {name: "" for name, variable in template.variables.items() if not variable.required}
 
 
-def _run(template: CompiledTemplate, values: dict[str, Any]) -> str:
+def _run(template: Compiled, values: dict[str, Any]) -> str:
     """Do as `template.render` does without copying the values, which takes most of its time."""
     return "".join(template.root_render_func(template.new_context(values, shared=True)))

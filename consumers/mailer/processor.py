@@ -48,7 +48,7 @@ _LONG_WAIT_SECONDS: Final = 1.0
 class Composer(Protocol):
     """Turns an event into the bytes of its mail."""
 
-    def compose(self, event: SignupEvent) -> Message: ...
+    def compose(self, event: SignupEvent, generation: int) -> Message: ...
 
 
 #: Has a completion committed while its record stays in hand, and returns when it is.
@@ -225,7 +225,7 @@ class Processor:
     def _compose(self, job: Job, journey: Journey, event: SignupEvent) -> Message | Completion:
         endings = self._parts.endings
         try:
-            return self._parts.composer.compose(event)
+            return self._parts.composer.compose(event, journey.generation)
         except UnknownTemplate as error:
             return endings.dead(job, journey, DeadReason.UNKNOWN_TEMPLATE, str(error))
         except Unrenderable as error:

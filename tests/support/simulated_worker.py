@@ -143,7 +143,7 @@ class SteppedPoller(Poller):
 
 
 class _Composer:
-    def compose(self, event: SignupEvent) -> Message:
+    def compose(self, event: SignupEvent, generation: int) -> Message:
         return Message(str(event.event_id), "", event.recipient.address, b"")
 
 

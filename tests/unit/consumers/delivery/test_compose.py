@@ -1,6 +1,8 @@
 """Events become mails by their templates, each compiled once, with values that stay values."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
 from uuid import UUID
@@ -10,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery.compose import Composer
-from consumers.delivery.mime import Sender
+from consumers.delivery.letterhead import Letterhead
 from consumers.delivery.render import Renderer, Unrenderable
+from consumers.delivery.sender import ReturnPath, Sender
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue, Template, TemplateSource
-from schemas.errors import UnknownTemplate
+from schemas.errors import BrokenCatalogue, UnknownTemplate
 from schemas.events import Recipient, SignupEvent
 from schemas.manifest import Category, OnAmbiguous
 from schemas.variables import Kind, Variable
@@ -89,7 +92,7 @@ def test_values_that_the_template_does_not_take_make_no_mail(
 
 
 @pytest.mark.parametrize(
-    "source", ["{{ nothing }}", "{{ 1 // (name|length - 1) }}", "{{ name.a.b }}", "{% if %}"]
+    "source", ["{{ nothing }}", "{{ 1 // (name|length - 1) }}", "{{ name.a.b }}"]
 )
 def test_a_template_that_fails_makes_no_mail(source: str) -> None:
     """A template's own fault is the mail's end, not the worker's."""
@@ -103,11 +106,20 @@ def test_an_unknown_template_is_named() -> None:
         Renderer(catalogue()).render(event({"name": "x"}, template="nowhere"))
 
 
-def test_a_template_is_read_once_per_locale() -> None:
-    """However many locales are wished for, only those that exist are compiled."""
+def test_sources_that_are_no_templates_are_all_named() -> None:
+    """Nothing is sent with a catalogue of which a part cannot be used."""
+    with pytest.raises(BrokenCatalogue) as caught:
+        Renderer(catalogue(subject="{% if %}", html="a\n{{ name"))
+
+    first, second = caught.value.problems
+    assert first.startswith("greeting/en/subject.txt.j2: line 1: ")
+    assert second.startswith("greeting/en/body.html.j2: line 2: ")
+
+
+def test_a_template_is_compiled_once_per_locale() -> None:
+    """However many mails there are, their sources are read only before the first."""
     templates = catalogue()
     renderer = Renderer(templates)
-    renderer.render(event({"name": "x"}))
     first = templates.asked
 
     for wish in ("en", "en-GB", "fr", "en-x-0", "en-x-1"):
@@ -116,12 +128,20 @@ def test_a_template_is_read_once_per_locale() -> None:
     assert templates.asked == first + 5
 
 
+def test_an_included_source_is_escaped_as_the_one_around_it() -> None:
+    """A text that is included into HTML cannot bring markup."""
+    renderer = Renderer(catalogue(html='{% include "greeting/en/body.txt" %}'))
+
+    assert renderer.render(event({"name": "<b>"})).html == "Hi &lt;b&gt;"
+
+
 def test_the_locale_falls_back() -> None:
     """A region's wish is met by its language."""
     assert Renderer(catalogue()).render(event({"name": "x"}, locale="de-AT")).text == "de"
 
 
 BUILT_IN = Catalogue.load(DEFAULT_DIRECTORY)
+COMPOSER = Composer(BUILT_IN, Letterhead(Sender("app@example.com")))
 DATA = {
     "confirm_url": "https://app.example.com/confirm?token=a&b=%3Cc%3E",
     "reset_url": "https://app.example.com/reset?token=abc",
@@ -141,9 +161,7 @@ def test_every_built_in_template_becomes_a_readable_mail(name: str, locale: str)
         if declared.required
     }
 
-    message = Composer(Renderer(BUILT_IN), Sender("app@example.com")).compose(
-        event(data, name, locale)
-    )
+    message = COMPOSER.compose(event(data, name, locale), 0)
 
     mail = message_from_bytes(message.content, policy=default)
     assert mail["Subject"]
@@ -159,7 +177,51 @@ def test_composing_twice_gives_the_same_bytes() -> None:
     """Another worker, another composer, the same mail."""
     sender = Sender("app@example.com", "App")
     first, second = (
-        Composer(Renderer(catalogue()), sender).compose(event({"name": "x"})) for _ in range(2)
+        Composer(catalogue(), Letterhead(sender)).compose(event({"name": "x"}), 0) for _ in range(2)
     )
 
     assert first.content == second.content
+
+
+def test_bounces_go_to_the_return_path() -> None:
+    """It is the envelope's sender only: readers see the sender."""
+    letterhead = Letterhead(Sender("app@example.com"), ReturnPath.parse("back@bounces.example.com"))
+
+    message = Composer(catalogue(), letterhead).compose(event({"name": "x"}), 0)
+
+    assert message.envelope_from == "back@bounces.example.com"
+    assert message_from_bytes(message.content)["From"] == "app@example.com"
+    assert message.message_id.endswith("@example.com>")
+
+
+def test_without_a_return_path_bounces_go_to_the_sender() -> None:
+    """As they would for a mail that a person writes."""
+    message = Composer(catalogue(), Letterhead(Sender("a@example.com", "A"))).compose(
+        event({"name": "x"}), 0
+    )
+
+    assert message.envelope_from == "a@example.com"
+
+
+def test_the_idempotency_header_is_the_same_for_every_attempt() -> None:
+    """A mail that is sent again on demand is a new one to the provider, not to its reader."""
+    letterhead = Letterhead(Sender("a@example.com"), idempotency_header="Resend-Idempotency-Key")
+    composer = Composer(catalogue(), letterhead)
+
+    first, again, later = (composer.compose(event({"name": "x"}), n) for n in (0, 0, 1))
+
+    assert first.content == again.content
+    keys = [message_from_bytes(m.content)["Resend-Idempotency-Key"] for m in (first, later)]
+    assert len(set(keys)) == 2
+    assert all(re.fullmatch("[0-9a-f]{40}", key) for key in keys)
+    assert first.message_id == later.message_id
+    assert "Key" not in COMPOSER.compose(event({}, "welcome"), 0).content.decode()
+
+
+def test_a_mail_for_later_is_dated_when_it_may_go() -> None:
+    """A date of days ago is a mark of spam."""
+    later = replace(event({"name": "x"}), not_before=1_714_731_630_000)
+
+    content = Composer(catalogue(), Letterhead(Sender("a@example.com"))).compose(later, 0).content
+
+    assert b"\r\nDate: Fri, 03 May 2024 10:20:30 +0000\r\n" in content
