@@ -22,6 +22,9 @@ PINNED = {
     "ledger_entry": {1: "94adc6eda559185f"},
     "control_command": {1: "f934769ade7a490e"},
     "suppression": {1: "03b78bda4f6e459b"},
+    "dlt_entry": {1: "d7442d46e15cdf9d"},
+    "dlt_claim": {1: "3972dcc6e0509a87"},
+    "replay_job": {1: "77e7dc0739d7acf0"},
 }
 ALL = [schema for kind in PINNED for schema in released_schemas(kind)]
 PAIRS = [
