@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -18,12 +18,30 @@ BATCH: Final = 2_000
 _POLL_SECONDS: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some messages as (key, value, offset), in order; all before `next_offset` has been read."""
+T = TypeVar("T")
 
-    messages: list[tuple[bytes | None, bytes | None, int]]
+#: A message as (key, value, offset).
+Plain: TypeAlias = tuple[bytes | None, bytes | None, int]
+
+
+class Scanned(NamedTuple):
+    """A message with everything; `timestamp_ms` is 0 where the broker gave none."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
+    timestamp_ms: int
+    headers: list[tuple[str, bytes | None]]
+
+
+class Messages(NamedTuple, Generic[T]):
+    """Some messages, in order; all before `next_offset` has been read."""
+
+    messages: list[T]
     next_offset: int
+
+
+Batch: TypeAlias = Messages[Plain]
 
 
 class BulkReader:
@@ -70,15 +88,13 @@ class BulkReader:
             ReaderStalled: there is more to read and none of it comes within the patience.
             KafkaFault: the brokers cannot be asked, or refuse.
         """
-        if span.start >= span.end:
-            return
-        try:
-            if self._consumer is None:
-                self._consumer = Consumer(self._properties, logger=client_logger())
-            self._consumer.assign([TopicPartition(*partition, span.start)])
-            yield from self._drain(self._consumer, partition, span, stopped)
-        except KafkaException as error:
-            raise translate(error, self._address) from error
+        yield from self._read(_Course(partition, span, stopped), _plain)
+
+    def scan(
+        self, partition: Partition, span: Span, stopped: Callable[[], bool]
+    ) -> Iterator[Messages[Scanned]]:
+        """Yield the same with timestamps and headers; ends and raises as `read`."""
+        yield from self._read(_Course(partition, span, stopped), _scanned)
 
     def close(self) -> None:
         """Close the connection; reading again opens it again."""
@@ -91,26 +107,41 @@ class BulkReader:
             # There is no group to leave and nothing to commit.
             return
 
+    def _read(self, course: "_Course", pick: "_Pick[T]") -> Iterator[Messages[T]]:
+        span = course.span
+        if span.start >= span.end:
+            return
+        try:
+            if self._consumer is None:
+                self._consumer = Consumer(self._properties, logger=client_logger())
+            self._consumer.assign([TopicPartition(*course.partition, span.start)])
+            yield from self._drain(self._consumer, course, pick)
+        except KafkaException as error:
+            raise translate(error, self._address) from error
+
     def _drain(
-        self, consumer: Consumer, partition: Partition, span: Span, stopped: Callable[[], bool]
-    ) -> Iterator[Batch]:
-        at, end = span
+        self, consumer: Consumer, course: "_Course", pick: "_Pick[T]"
+    ) -> Iterator[Messages[T]]:
+        at, end = course.span
         patience = Deadline(self._clock, self._patience)
-        while at < end and not stopped():
+        while at < end and not course.stopped():
             # Asking for no more than there can be: the end is then told without waiting for more.
             messages = without_passing(consumer.consume(min(BATCH, end - at), _POLL_SECONDS))
-            batch = self._batch(messages, partition, at, end)
+            batch = self._batch(messages, course.partition, Span(at, end), pick)
             if batch.next_offset > at:
                 at = batch.next_offset
                 yield batch
                 patience = Deadline(self._clock, self._patience)
             elif patience.expired():
-                topic, number = partition
+                topic, number = course.partition
                 raise ReaderStalled(
                     f"{topic}-{number}: nothing to read at {at} of {end} for {self._patience:g} s"
                 )
 
-    def _batch(self, messages: list[Message], partition: Partition, at: int, end: int) -> Batch:
+    def _batch(
+        self, messages: list[Message], partition: Partition, left: Span, pick: "_Pick[T]"
+    ) -> Messages[T]:
+        at, end = left
         # What is left of the last assignment comes before all that is of this one.
         while messages and (messages[0].topic(), messages[0].partition()) != partition:
             del messages[0]
@@ -123,6 +154,30 @@ class BulkReader:
                 at = max(at, offset or 0)
             elif offset is not None and offset >= at:
                 if offset < end:
-                    read.append((message.key(), message.value(), offset))
+                    read.append(pick(message, offset))
                 at = offset + 1
-        return Batch(read, min(at, end))
+        return Messages(read, min(at, end))
+
+
+#: What is kept of a message with its offset.
+_Pick: TypeAlias = Callable[[Message, int], T]
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What is read, and when reading ends early."""
+
+    partition: Partition
+    span: Span
+    stopped: Callable[[], bool]
+
+
+def _plain(message: Message, offset: int) -> Plain:
+    return message.key(), message.value(), offset
+
+
+def _scanned(message: Message, offset: int) -> Scanned:
+    kind, timestamp = message.timestamp()
+    # What is read has its headers in order, as pairs with bytes; the client's types allow for more.
+    headers: list[tuple[str, bytes | None]] = message.headers() or []  # type: ignore[assignment]
+    return Scanned(message.key(), message.value(), offset, timestamp if kind else 0, headers)

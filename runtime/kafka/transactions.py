@@ -29,6 +29,12 @@ _Report: TypeAlias = Callable[[KafkaError | None, Message], None]
 _STEP_SECONDS: Final = 5.0
 
 
+#: How a producer learns that another one has its transactional id.
+_FENCED: Final = frozenset(
+    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+)
+
+
 class CommitStep(StrEnum):
     """The moments of a transaction between which a crash can fall."""
 
@@ -44,6 +50,10 @@ class TransactionAborted(KafkaFault):
 
 class TransactionInDoubt(KafkaFault):
     """The producer is unusable and the transaction may or may not have been committed."""
+
+
+class TransactionFenced(TransactionInDoubt):
+    """Another producer has this transactional id, or the broker has given this one up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,26 @@ class TransactionalProducer:
         self._checkpoint(CommitStep.AFTER_COMMIT)
         return self._written
 
+    def write(self, records: Sequence[OutRecord], deadline: Deadline) -> None:
+        """Write the records as one step, without any offsets.
+
+        Raises:
+            TransactionAborted: none of them counts.
+            TransactionFenced: another producer has this transactional id by now.
+            TransactionInDoubt: it is not known; this producer must be replaced.
+        """
+        self._checkpoint(CommitStep.BEFORE_BEGIN)
+        try:
+            self._producer.begin_transaction()
+            self._produce_all(records)
+            self._checkpoint(CommitStep.AFTER_PRODUCE)
+            self._flush()
+            self._checkpoint(CommitStep.BEFORE_COMMIT)
+            _until(deadline, self._producer.commit_transaction)
+        except KafkaException as error:
+            self._undo(error)
+        self._checkpoint(CommitStep.AFTER_COMMIT)
+
     def close(self, seconds: float) -> None:
         """Give the producer up; an open transaction is aborted, now or by its successor.
 
@@ -184,6 +214,8 @@ class TransactionalProducer:
     def _undo(self, error: KafkaException) -> Never:
         reason = _reason(error)
         fault = error.args[0]
+        if fault.code() in _FENCED:
+            raise TransactionFenced(reason) from error
         if fault.fatal():
             raise TransactionInDoubt(reason) from error
         try:
