@@ -22,6 +22,10 @@ HISTORY: Final = "mc-history"
 DEAD_AT: Final = "mc-dead-at"
 DEAD_REASON: Final = "mc-dead-reason"
 DEAD_TEXT: Final = "mc-dead-text"
+#: On a mail that was replayed, from then on: the dead-letter record's place, the job, how often.
+REPLAY_OF: Final = "mc-replay-of"
+REPLAY_JOB: Final = "mc-replay-job"
+REPLAY_COUNT: Final = "mc-replay-count"
 
 _OURS: Final = frozenset(
     {

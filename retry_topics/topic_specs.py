@@ -49,13 +49,17 @@ def desired(topology: Topology, replication: int) -> list[TopicSpec]:
         return TopicSpec(name, topology.partitions, replication, configs)
 
     longest = max(tier_retention(tier) for tier in topology.tiers)
+    dlt_retention = max(DLT_RETENTION_MS, longest)
+    # Segments are deleted as a whole: what is said of a record must be there for as long as it is.
+    journal_retention = 2 * dlt_retention
     return [
         spec(topology.main, RETENTION_MS, MAIN_MESSAGE_BYTES),
         *(
             spec(topology.retry(tier), tier_retention(tier), RETRY_MESSAGE_BYTES)
             for tier in topology.tiers
         ),
-        spec(topology.dlt, max(DLT_RETENTION_MS, longest), DLT_MESSAGE_BYTES),
+        spec(topology.dlt, dlt_retention, DLT_MESSAGE_BYTES),
+        spec(topology.dlt_journal, journal_retention, MAIN_MESSAGE_BYTES, "compact,delete"),
         spec(topology.ledger, longest, RETRY_MESSAGE_BYTES, cleanup="compact,delete"),
         spec(topology.control, RETENTION_MS, MAIN_MESSAGE_BYTES),
         spec(topology.suppressions, _FOR_EVER, MAIN_MESSAGE_BYTES, cleanup="compact"),

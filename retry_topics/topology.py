@@ -87,6 +87,11 @@ class Topology:
         return f"{self.prefix}.suppressions"
 
     @property
+    def dlt_journal(self) -> str:
+        """The topic of what became of each record of the dead-letter topic, and of replay jobs."""
+        return f"{self.prefix}.dlt-journal"
+
+    @property
     def group(self) -> str:
         """The consumer group of the workers; named after the topics, so none is shared."""
         return f"{self.prefix}.mailer"

@@ -48,6 +48,7 @@ def test_what_was_applied_is_not_planned_again(topology: Topology, admin: TopicA
         topology.main,
         *topology.retries,
         topology.dlt,
+        topology.dlt_journal,
         topology.ledger,
         topology.control,
         topology.suppressions,
@@ -96,7 +97,7 @@ def test_a_missing_topic_is_named_with_its_cure(topology: Topology, admin: Topic
     """The check at start says which topic is missing and which command creates it."""
     problems = verify(topology, admin)
 
-    assert len(problems) == 7
+    assert len(problems) == 8
     assert problems[0] == f"there is no topic {topology.main}; create it: mailcascade topics apply"
     assert all(isinstance(action, Create) for action in survey(topology, 1, admin).actions)
 

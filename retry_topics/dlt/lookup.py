@@ -1,0 +1,59 @@
+"""What the ledger and the suppressions say of many mails at once, read in bounded memory."""
+
+from collections.abc import Collection
+
+from retry_topics.dlt.log import Log
+from retry_topics.topology import Topology
+from schemas.errors import Undecodable
+from schemas.ledger import Standing, peek
+
+
+class Lookup:
+    """Reads whole lanes of the ledger for as many mails as it is asked about."""
+
+    def __init__(self, log: Log, topology: Topology) -> None:
+        self._log = log
+        self._topology = topology
+        self._suppressed: dict[int, frozenset[bytes]] = {}
+
+    def standings(
+        self, lanes: Collection[int], event_ids: Collection[bytes]
+    ) -> dict[bytes, Standing]:
+        """Return the ledger's last word on these mails; it has forgotten those that are missing.
+
+        Within a lane the later entry counts, between lanes the higher generation and step.
+        """
+        found: dict[bytes, Standing] = {}
+        wanted = event_ids if isinstance(event_ids, set | frozenset | dict) else set(event_ids)
+        equal: dict[Standing, Standing] = {}
+        spans = self._log.spans(self._topology.ledger)
+        for lane in sorted(lanes):
+            of_lane: dict[bytes, Standing] = {}
+            for messages in self._log.scan(self._topology.ledger, lane, spans[lane]):
+                for key, value, _, _, _ in messages:
+                    if key in wanted and key is not None and value is not None:
+                        try:
+                            standing = peek(value)
+                        except Undecodable:
+                            continue
+                        # Most are alike: one of each is kept.
+                        of_lane[key] = equal.setdefault(standing, standing)
+            for key, standing in of_lane.items():
+                before = found.get(key)
+                if before is None or before[1:3] <= standing[1:3]:
+                    found[key] = standing
+        return found
+
+    def suppressed(self, lane: int) -> frozenset[bytes]:
+        """Return the hashes of the recipients of a lane that get no more mail; read once."""
+        known = self._suppressed.get(lane)
+        if known is None:
+            hashes: set[bytes] = set()
+            topic = self._topology.suppressions
+            span = self._log.spans(topic)[lane]
+            for messages in self._log.scan(topic, lane, span):
+                for key, value, _, _, _ in messages:
+                    if key is not None:
+                        (hashes.discard if value is None else hashes.add)(key)
+            known = self._suppressed[lane] = frozenset(hashes)
+        return known

@@ -1,0 +1,216 @@
+"""What a replay would do, counted: which letters go out, and why the others do not.
+
+A job's run begins with the same plan, so that the numbers of both are one.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from retry_topics.dlt.archive import Archive, Found, Lane
+from retry_topics.dlt.cause import Group
+from retry_topics.dlt.decision import Mail, Skip, Terms, decide, settled_by
+from retry_topics.dlt.edit import Editor, EditRefused
+from retry_topics.dlt.letter import Letter
+from retry_topics.dlt.lookup import Lookup
+from retry_topics.dlt.selection import matcher
+from runtime.kafka.partitioner import partition_of
+from schemas.catalogue import Catalogue
+from schemas.codec import EventCodec
+from schemas.errors import UnknownTemplate
+from schemas.events import SignupEvent
+from schemas.identity import lane_key
+from schemas.privacy import address_hash
+from schemas.replay_jobs import ReplayJob
+
+#: Letters for which the ledger is asked at once; each takes some 200 bytes.
+_CHUNK: Final = 200_000
+_NEVER: Final = -(1 << 63)
+
+
+@dataclass(slots=True)
+class Choice:
+    """The offsets of one lane that go out, ascending, by its journal as read up to `read_to`."""
+
+    offsets: "array[int]"
+    read_to: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """The numbers of a replay, and what it chose, by lane."""
+
+    selected: int = 0
+    skips: Counter[Skip] = field(default_factory=Counter)
+    groups: dict[Group, Counter[Skip | None]] = field(default_factory=dict)
+    lanes: dict[int, Choice] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> int:
+        """How many letters go out."""
+        return sum(len(choice.offsets) for choice in self.lanes.values())
+
+    def count(self, group: Group, skip: Skip | None, times: int = 1) -> None:
+        """Count letters of a group that are skipped for a reason, or go out (None)."""
+        counter = self.groups.get(group)
+        if counter is None:
+            counter = self.groups[group] = Counter()
+        counter[skip] += times
+        if skip is not None:
+            self.skips[skip] += times
+
+
+class Outgoing:
+    """What a letter is as it goes out, after any change. Shared by the plan and the run."""
+
+    def __init__(self, editor: Editor, codec: EventCodec) -> None:
+        self._editor = editor
+        self._codec = codec
+        self._known: dict[str, tuple[bool, bool]] = {}
+        self.changes = editor.edit.changes_events
+
+    def mail(self, template: str, expires_at: int | None) -> Mail:
+        """Return what the decision asks of a mail."""
+        known = self._known.get(template)
+        if known is None:
+            known = self._known[template] = self._of(template)
+        return Mail(*known, expires_at)
+
+    def changed(self, found: Found, now: int) -> tuple[SignupEvent, SignupEvent]:
+        """Return a letter's event and what it becomes.
+
+        Raises:
+            EditRefused: what it becomes is not valid.
+        """
+        event = self._codec.decode(found.message.value or b"")
+        return event, self._editor.apply(event, found.letter.position, now)
+
+    def _of(self, template: str) -> tuple[bool, bool]:
+        catalogue: Catalogue = self._editor.catalogue
+        try:
+            return True, catalogue.get(template).ignores_suppression
+        except UnknownTemplate:
+            return False, False
+
+
+class Planner:
+    """Plans one job. Owned by one thread."""
+
+    def __init__(self, archive: Archive, job: ReplayJob, outgoing: Outgoing, now: int) -> None:
+        self._archive = archive
+        self._job = job
+        self._outgoing = outgoing
+        self._now = now
+        self._terms = Terms(job.edit.as_new, job.pace.force)
+        self._lookup = Lookup(archive.log, archive.topology)
+
+    def plan(self, told: Callable[[int], None]) -> Plan:
+        """Return the plan; `told` hears, now and then, how many letters were selected.
+
+        Raises:
+            ValueError: the selection's words are wrong.
+            KafkaFault: the topics cannot be read.
+        """
+        check = matcher(self._job.selection)
+        plan = Plan()
+        for lane in self._archive.lanes(self._job.ends):
+            choice = plan.lanes[lane.number] = Choice(array("q"), lane.read_to)
+            chunk = _Chunk(lane)
+            for found in self._archive.found(lane, check):
+                plan.selected += 1
+                skip = self._take(found, chunk)
+                if skip is not None:
+                    plan.count(found.letter.group, skip)
+                elif len(chunk.ids) >= _CHUNK:
+                    self._decide(chunk, plan, choice)
+                    chunk = _Chunk(lane)
+                    told(plan.selected)
+            self._decide(chunk, plan, choice)
+            told(plan.selected)
+        return plan
+
+    def _take(self, found: Found, chunk: "_Chunk") -> Skip | None:
+        """Add a letter to those about which the ledger is asked, or tell why it is skipped."""
+        letter, standing, _ = found
+        skip = settled_by(letter, standing.state, self._terms)
+        about = letter.about
+        if skip is not None or about is None:
+            return skip
+        template, address, expires_at = about.template, about.address, about.expires_at
+        key = letter.lane_key
+        if self._outgoing.changes:
+            try:
+                _, event = self._outgoing.changed(found, self._now)
+            except EditRefused:
+                return Skip.EDIT_REFUSED
+            template, expires_at = event.template, event.expires_at
+            if event.recipient.address != address:
+                address = event.recipient.address
+                key = lane_key(address)
+        lane = partition_of(key, self._archive.topology.partitions)
+        hashes = self._lookup.suppressed(lane)
+        suppressed = bool(hashes) and address_hash(address) in hashes
+        chunk.add(letter, lane, self._outgoing.mail(template, expires_at), suppressed)
+        return None
+
+    def _decide(self, chunk: "_Chunk", plan: Plan, choice: Choice) -> None:
+        if not chunk.ids:
+            return
+        standings = {}
+        if not self._terms.as_new:
+            standings = self._lookup.standings(chunk.lanes, set(chunk.ids))
+        for index, event_id in enumerate(chunk.ids):
+            skip = decide(
+                chunk.generations[index],
+                chunk.mail(index),
+                standings.get(event_id),
+                bool(chunk.suppressed[index]),
+                self._now,
+                self._terms,
+            )
+            plan.count(chunk.groups[index], skip)
+            if skip is None:
+                choice.offsets.append(chunk.offsets[index])
+
+
+class _Chunk:
+    """Letters of one lane, kept in little memory until the ledger is asked about all of them."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lanes = {lane.number}
+        self.ids: list[bytes] = []
+        self.offsets = array("q")
+        self.generations = array("q")
+        self.suppressed = bytearray()
+        self.groups: list[Group] = []
+        self._expiries = array("q")
+        self._templates: list[Mail] = []
+        self._plain: dict[tuple[bool, bool], Mail] = {}
+
+    def add(self, letter: Letter, lane: int, mail: Mail, suppressed: bool) -> None:
+        if letter.about is None:
+            raise ValueError("a letter that is no event is not asked about")
+        self.lanes.add(lane)
+        self.ids.append(letter.about.event_id)
+        self.offsets.append(letter.position.offset)
+        self.generations.append(letter.generation)
+        self.suppressed.append(suppressed)
+        self.groups.append(letter.group)
+        self._expiries.append(_NEVER if mail.expires_at is None else mail.expires_at)
+        kind = (mail.knows_template, mail.ignores_suppression)
+        self._templates.append(self._plain.setdefault(kind, Mail(*kind, None)))
+
+    def mail(self, index: int) -> Mail:
+        expires_at = self._expiries[index]
+        plain = self._templates[index]
+        if expires_at == _NEVER:
+            return plain
+        return Mail(plain.knows_template, plain.ignores_suppression, expires_at)
+
+
+def numbers_of(plan: Plan) -> Mapping[str, int]:
+    """Return a plan's numbers as a job keeps them."""
+    skipped = {f"skip:{skip}": count for skip, count in sorted(plan.skips.items())}
+    return {"selected": plan.selected, "chosen": plan.chosen, **skipped}
