@@ -13,6 +13,7 @@ from console.failures import ExitCode
 from console.relay_advice import advice_for
 from consumers.delivery.connection import Connection, SessionFailed, Timeouts
 from consumers.delivery.endpoint import RelayEndpoint
+from consumers.delivery.figures import Stopwatch
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.session import SessionOpener
 from retry_topics.failure import Failure
@@ -67,7 +68,7 @@ async def check_relays(relays: Sequence[RelayEndpoint], usage: Usage, show: Prin
 async def _visit(relay: RelayEndpoint, usage: Usage) -> Found | Failure:
     classify = usage.classifier.of_relay(relay.host, relay.profile)
     try:
-        connection = await SessionOpener(relay, _TIMEOUTS, classify).open()
+        connection = await SessionOpener(relay, _TIMEOUTS, classify, Stopwatch(usage.clock)).open()
     except SessionFailed as failed:
         return failed.failure
     found = _look_at(connection)

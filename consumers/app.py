@@ -95,6 +95,7 @@ class Worker:
             lambda: ownership.count / consumed,
             parts.classifier,
         )
+        telemetry.watch(self._delivery.figures)
         gates = (relay_gate, registry_gate)
         intend = Intentions(self._loop, reports.put).commit
         processor = Processor(

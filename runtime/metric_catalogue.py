@@ -115,6 +115,36 @@ WORKER_METRICS: Final = (
         ("change",),
     ),
     Metric("mailcascade_lanes_owned", _G, "Lanes that this process owns."),
+    Metric(
+        "mailcascade_relay_connections",
+        _G,
+        "Connections to a relay, by state: busy, idle or opening.",
+        ("relay", "state"),
+    ),
+    Metric(
+        "mailcascade_relay_connection_limit",
+        _G,
+        "Connections that a relay may have: at most (setting), and as many as it likes (adaptive).",
+        ("relay", "kind"),
+    ),
+    Metric(
+        "mailcascade_relay_waiting_mails",
+        _G,
+        "Mails that wait, by what they wait for: a connection, or the relay's rate.",
+        ("relay", "wait"),
+    ),
+    Metric(
+        "mailcascade_relay_answers_total",
+        _C,
+        "Answers of a relay, by step: session (until a mail may begin), envelope, dot.",
+        ("relay", "step"),
+    ),
+    Metric(
+        "mailcascade_relay_answer_seconds_total",
+        _C,
+        "Seconds that a relay took for them; by the answers' number the mean.",
+        ("relay", "step"),
+    ),
     Metric("mailcascade_outage_open", _G, "1 while the relay is taken to be down, else 0."),
     Metric(
         "mailcascade_expired_total",

@@ -1,6 +1,6 @@
 """Metrics: a catalogue says which there are, a registry of its own holds their values."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +14,7 @@ from prometheus_client import (
     generate_latest,
     start_http_server,
 )
+from prometheus_client import Metric as PrometheusMetric
 
 T = TypeVar("T")
 
@@ -57,11 +58,24 @@ class MetricsNotShown(Exception):
     """Where the metrics are to be shown is not this machine's, or is taken."""
 
 
+class _Registry(CollectorRegistry):
+    """A registry that has its values brought up to date before it shows them."""
+
+    def __init__(self, auto_describe: bool) -> None:
+        super().__init__(auto_describe)
+        self.refreshers: list[Callable[[], None]] = []
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        for refresh in self.refreshers:
+            refresh()
+        yield from super().collect()
+
+
 class Metrics:
     """The values of a catalogue's metrics. Thread-safe, as the client library is."""
 
     def __init__(self, catalogue: Iterable[Metric]) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry = _Registry(auto_describe=False)
         self._counters: dict[str, tuple[Metric, Counter]] = {}
         self._gauges: dict[str, tuple[Metric, Gauge]] = {}
         self._histograms: dict[str, tuple[Metric, Histogram]] = {}
@@ -94,6 +108,13 @@ class Metrics:
         """
         metric, histogram = _found(self._histograms, name, labels)
         return histogram.labels(**labels) if metric.labels else histogram
+
+    def before_each_look(self, refresh: Callable[[], None]) -> None:
+        """Have something called, from any thread, whenever the values are about to be shown.
+
+        What changes with every mail is so added up where it happens, and costs nothing here.
+        """
+        self._registry.refreshers.append(refresh)
 
     def exposition(self) -> bytes:
         """Return every metric in Prometheus' text format."""

@@ -29,7 +29,7 @@ class Concurrency:
     """The limit of one relay's connections, from 1 to `most`, where it begins."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._limit = float(most)
         self.round = 0
 
@@ -40,8 +40,8 @@ class Concurrency:
 
     def accepted(self) -> None:
         """Note a mail that was taken: as many of them as there are connections allow one more."""
-        if self._limit < self._most:
-            self._limit = min(float(self._most), self._limit + 1 / self._limit)
+        if self._limit < self.most:
+            self._limit = min(float(self.most), self._limit + 1 / self._limit)
 
     def throttled(self, begun_in: int) -> None:
         """Note a throttle of what began in a round. Those of one round count once."""

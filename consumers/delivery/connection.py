@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from consumers.delivery.figures import Stopwatch
 from consumers.delivery.message import Message
 from consumers.delivery.reply import Reply
 from consumers.delivery.reply_parser import RawReply
@@ -63,8 +64,11 @@ class StaleConnection(Exception):
 class Connection:
     """An open session. `reusable` is False from a transaction's start to its orderly end."""
 
-    def __init__(self, wire: Wire, timeouts: Timeouts, classify: Classify) -> None:
+    def __init__(
+        self, wire: Wire, timeouts: Timeouts, classify: Classify, watch: Stopwatch
+    ) -> None:
         self._wire = wire
+        self._watch = watch
         self._timeouts = timeouts
         self.classify = classify
         self._extensions: dict[str, str] = {}
@@ -132,7 +136,9 @@ class Connection:
             return refused
         self.reusable = False
         try:
+            began = self._watch.now()
             failure = await self._open_transaction(message, fresh)
+            self._watch.envelope.add(self._watch.now() - began)
             return failure or await self._hand_over(message)
         except SessionFailed as failed:
             return failed.failure
@@ -238,6 +244,7 @@ class Connection:
         wire = self._wire
         if wire.fault is not None:
             raise broken(Phase.DATA, wire)
+        began = self._watch.now()
         wire.send(message.wire_form(), 1)
         if wire.unsent:
             await wire.make_room(self._timeouts.command)
@@ -246,6 +253,7 @@ class Connection:
             if wire.unsent:
                 raise broken(Phase.DATA, wire)
             return Ambiguous(f"no reply to the end of the mail: {_why(wire)}")
+        self._watch.dot.add(self._watch.now() - began)
         (raw,) = replies
         if _is_positive(raw) and not wire.answered_early:
             self.reusable = wire.stands

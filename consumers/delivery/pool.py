@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from consumers.delivery.concurrency import Concurrency, is_throttle
 from consumers.delivery.connection import Connection, SessionFailed
+from consumers.delivery.figures import PoolFigures
 from retry_topics.failure import Accepted, Failure, FailureClass, Outcome, Phase, Scope
 from runtime.clock import Clock
 
@@ -66,6 +67,17 @@ class ConnectionPool:
         self._waiting: deque[asyncio.Future[Lease | None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+
+    def figures(self) -> PoolFigures:
+        """Return how the pool stands. From any thread."""
+        return PoolFigures(
+            len(self._busy),
+            len(self._idle),
+            self._opening,
+            self.limit,
+            self._concurrency.most,
+            len(self._waiting),
+        )
 
     @property
     def limit(self) -> int:

@@ -1,8 +1,9 @@
 """What the worker asks of whatever hands mails over."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from consumers.delivery.figures import RelayFigures
 from consumers.delivery.message import Message
 from retry_topics.failure import Outcome
 
@@ -22,6 +23,9 @@ class Delivery(Protocol):
         caller, likewise. A call that is cancelled later gives up its connection; whether the mail
         was accepted is unknown then.
         """
+
+    def figures(self) -> Sequence[RelayFigures]:
+        """Return how each relay stands. From any thread."""
 
     async def close(self) -> None:
         """Give up every connection. Calls that still run end with a connection failure."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from consumers.delivery.endpoint import RelayEndpoint
+from consumers.delivery.figures import RelayFigures
 from consumers.delivery.message import Message
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.pacing import Pace
@@ -55,6 +56,10 @@ class RelayGroup:
         if first is None:
             raise ValueError("there is no relay")
         return first
+
+    def figures(self) -> Sequence[RelayFigures]:
+        """Return how each relay stands. From any thread."""
+        return [figures for relay in self._relays for figures in relay.delivery.figures()]
 
     async def close(self) -> None:
         """Give up every connection to every relay."""

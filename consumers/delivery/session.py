@@ -7,6 +7,7 @@ from typing import Final
 
 from consumers.delivery.connection import Classify, Connection, SessionFailed, Timeouts, broken
 from consumers.delivery.endpoint import RelayEndpoint, Security
+from consumers.delivery.figures import Stopwatch
 from consumers.delivery.login import CredentialsRefused, log_in
 from consumers.delivery.reply import Reply
 from consumers.delivery.tokens import TokenSource, TokenUnavailable
@@ -20,8 +21,11 @@ _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA
 class SessionOpener:
     """Opens sessions with one relay. Never in clear text unless the endpoint says so."""
 
-    def __init__(self, endpoint: RelayEndpoint, timeouts: Timeouts, classify: Classify) -> None:
+    def __init__(
+        self, endpoint: RelayEndpoint, timeouts: Timeouts, classify: Classify, watch: Stopwatch
+    ) -> None:
         self._endpoint = endpoint
+        self._watch = watch
         self._classify = classify
         self._timeouts = timeouts
         self._tls: ssl.SSLContext | None = None
@@ -59,7 +63,9 @@ class SessionOpener:
 
     async def _open(self, token: str) -> Connection:
         tls = await self._tls_context()
-        connection = Connection(await self._connect(tls), self._timeouts, self._classify)
+        began = self._watch.now()
+        wire = await self._connect(tls)
+        connection = Connection(wire, self._timeouts, self._classify, self._watch)
         try:
             await self._greet(connection)
             await self._introduce(connection)
@@ -71,6 +77,7 @@ class SessionOpener:
         except BaseException:
             connection.abort()
             raise
+        self._watch.session.add(self._watch.now() - began)
         return connection
 
     async def _tls_context(self) -> ssl.SSLContext | None:

@@ -1,11 +1,13 @@
 """Hands mails to one relay over SMTP, on connections that are kept open."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from consumers.delivery.connection import Classify, SessionFailed, StaleConnection, Timeouts
 from consumers.delivery.endpoint import RelayEndpoint
+from consumers.delivery.figures import RelayFigures, Stopwatch
 from consumers.delivery.message import Message
 from consumers.delivery.outcome import classify
 from consumers.delivery.pacing import Pace
@@ -41,10 +43,13 @@ class SmtpDelivery:
         manners: Manners | None = None,
     ) -> None:
         manners = manners or Manners()
-        opener = SessionOpener(endpoint, manners.timeouts, manners.classify)
+        self._watch = Stopwatch(clock)
+        opener = SessionOpener(endpoint, manners.timeouts, manners.classify, self._watch)
         self._pool = ConnectionPool(opener, connections, clock)
         self._clock = clock
         self._pace = manners.pace
+        self._paced = 0
+        self._name = f"{endpoint.host}:{endpoint.port}"
 
     async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         """Hand over one mail and say what came of it.
@@ -53,7 +58,11 @@ class SmtpDelivery:
         stumbles again, the mail may be what trips it, so the failure becomes the mail's own.
         """
         if self._pace is not None and (seconds := self._pace.reserve(self._clock.monotonic())):
-            await asyncio.sleep(seconds)
+            self._paced += 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._paced -= 1
         outcome = await self._send_once(message, begins)
         if isinstance(outcome, Accepted) or not _is_out_of_step(outcome):
             return outcome
@@ -61,6 +70,11 @@ class SmtpDelivery:
         if isinstance(outcome, Failure) and _is_out_of_step(outcome):
             return replace(outcome, scope=Scope.MESSAGE)
         return outcome
+
+    def figures(self) -> Sequence[RelayFigures]:
+        """Return how the relay stands. From any thread."""
+        figures = RelayFigures(self._name, self._pool.figures(), self._paced, self._watch.read())
+        return (figures,)
 
     async def close(self) -> None:
         """Give up every connection."""

@@ -4,8 +4,10 @@ Every method may be called from any thread.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from consumers.delivery.figures import RelayFigures, Spent, Step
 from consumers.mailer.committer import Batch
 from consumers.mailer.gate import Outage
 from retry_topics.failure import Accepted, Failure, Outcome
@@ -40,6 +42,32 @@ class Telemetry:
         self._commit_records = metrics.histogram("mailcascade_commit_records")
         self._outage = metrics.gauge("mailcascade_outage_open")
         self._lanes = metrics.gauge("mailcascade_lanes_owned")
+
+    def watch(self, figures: Callable[[], Sequence[RelayFigures]]) -> None:
+        """Show how each relay stands, whenever somebody looks."""
+        shown: dict[tuple[str, Step], Spent] = {}
+        self._metrics.before_each_look(lambda: self._show(figures(), shown))
+
+    def _show(self, figures: Sequence[RelayFigures], shown: dict[tuple[str, Step], Spent]) -> None:
+        for each in figures:
+            pool, gauge = each.pool, partial(self._metrics.gauge, relay=each.relay)
+            for state, number in (("busy", pool.busy), ("idle", pool.idle)):
+                gauge("mailcascade_relay_connections", state=state).set(number)
+            gauge("mailcascade_relay_connections", state="opening").set(pool.opening)
+            gauge("mailcascade_relay_connection_limit", kind="setting").set(pool.most)
+            gauge("mailcascade_relay_connection_limit", kind="adaptive").set(pool.limit)
+            gauge("mailcascade_relay_waiting_mails", wait="connection").set(pool.waiting)
+            gauge("mailcascade_relay_waiting_mails", wait="rate").set(each.paced)
+            counter = partial(self._metrics.counter, relay=each.relay)
+            for step, spent in each.spent.items():
+                before = shown.get((each.relay, step), Spent(0, 0.0))
+                counter("mailcascade_relay_answers_total", step=step).inc(
+                    spent.times - before.times
+                )
+                counter("mailcascade_relay_answer_seconds_total", step=step).inc(
+                    max(0.0, spent.seconds - before.seconds)
+                )
+                shown[each.relay, step] = spent
 
     def read(self, records: Sequence[Record]) -> None:
         """Count records as they come from Kafka."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import queue
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tenacity import wait_fixed
 
+from consumers.delivery.figures import RelayFigures
 from consumers.delivery.message import Message
 from consumers.delivery.protocol import Begins
 from consumers.mailer.commands import Commands
@@ -159,6 +160,9 @@ class _Delivery:
         if begins is not None:
             await begins()
         return await self._with.hand_over(self._worker, message)
+
+    def figures(self) -> Sequence[RelayFigures]:
+        return ()
 
     async def close(self) -> None:
         pass

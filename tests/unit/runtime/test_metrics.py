@@ -104,3 +104,12 @@ def test_every_catalogue_can_be_shown_and_documented(catalogue: tuple[Metric, ..
         assert metric.help.endswith(".")
         assert f"| `{metric.name}` | {metric.kind} |" in table
         assert f"# TYPE {metric.name} " in shown
+
+
+def test_values_are_brought_up_to_date_before_they_are_shown(metrics: Metrics) -> None:
+    """At each look, and only then."""
+    looks = iter((3, 4))
+    metrics.before_each_look(lambda: metrics.gauge("mailcascade_open").set(next(looks)))
+
+    assert b"mailcascade_open 3.0" in metrics.exposition()
+    assert b"mailcascade_open 4.0" in metrics.exposition()

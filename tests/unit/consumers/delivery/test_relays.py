@@ -1,9 +1,11 @@
 """Several relays share the mails by weight, and nobody's mail waits for one that is out."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
+from consumers.delivery.figures import PoolFigures, RelayFigures
 from consumers.delivery.message import Message
 from consumers.delivery.protocol import Begins
 from consumers.delivery.relays import OUT_SECONDS, Relay, RelayGroup
@@ -26,6 +28,7 @@ class FakeRelay:
     """Says the same of every mail until it is told otherwise."""
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self.outcome: Outcome = Accepted(f"250 {name}")
         self.sent = 0
         self.closed = False
@@ -35,6 +38,9 @@ class FakeRelay:
             await begins()
         self.sent += 1
         return self.outcome
+
+    def figures(self) -> Sequence[RelayFigures]:
+        return (RelayFigures(self.name, PoolFigures(self.sent, 0, 0, 1, 1, 0), 0, {}),)
 
     async def close(self) -> None:
         self.closed = True
@@ -156,3 +162,11 @@ async def test_closing_closes_every_relay(clock: ManualClock) -> None:
     await group.close()
 
     assert all(fake.closed for fake in fakes)
+
+
+async def test_a_group_shows_each_relay(clock: ManualClock) -> None:
+    """So that one can see which of them has the mails."""
+    group, _ = group_of(clock, 1, 1)
+    await replies(group, 3)
+
+    assert [(each.relay, each.pool.busy) for each in group.figures()] == [("0", 2), ("1", 1)]
