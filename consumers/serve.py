@@ -15,6 +15,7 @@ from consumers.mailer.slots import Slot
 from retry_topics.provisioning import verify
 from retry_topics.topology import Topology, topology_of
 from runtime.clock import SystemClock
+from runtime.garbage import spare_collections
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import client_properties
 from runtime.kafka.registry import RegistryErrors, SchemaRegistry
@@ -121,6 +122,7 @@ def _resolver(settings: Settings) -> SchemaRegistry | None:
 
 async def _work(settings: Settings, parts: WorkerParts) -> None:
     worker = Worker(settings, parts)
+    spare_collections()
     async with StopSignal() as stop:
         _log.info("worker.started", slot=parts.slot.number, topics=parts.topology.consumed)
         await worker.run(stop.wait)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import socket
 import time
@@ -24,6 +23,7 @@ from ingest.status_view import StatusView
 from retry_topics.topic_specs import MAIN_MESSAGE_BYTES
 from retry_topics.topology import topology_of
 from runtime.clock import Clock, Deadline, SystemClock
+from runtime.garbage import spare_collections
 from runtime.kafka.client import client_properties
 from runtime.kafka.errors import KafkaRefused
 from runtime.kafka.publisher import Publisher
@@ -47,7 +47,6 @@ _log = get_logger("ingest")
 _BACKLOG: Final = 2048
 #: What is kept of the time to drain for records that are on their way to Kafka.
 _FLUSH_SECONDS: Final = 2.0
-_GC_THRESHOLDS: Final = (50_000, 20, 50)
 #: How long a request's body may take to come.
 _BODY_SECONDS: Final = 30.0
 #: What the brokers count of a record is its batch: a head of 61 bytes around it.
@@ -192,7 +191,7 @@ async def _serve(
     except KafkaRefused as error:
         problem = SettingProblem("MAILCASCADE_KAFKA_PROPERTIES", None, str(error))
         raise SettingsError([problem]) from error
-    _spare_collections()
+    spare_collections()
     async with StopSignal() as stop:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         serving.add_done_callback(lambda _: stop.set("server ended"))
@@ -208,16 +207,6 @@ async def _serve(
         left = await publisher.close(max(_FLUSH_SECONDS, deadline.remaining()))
     _log.info("ingest.stopped", records_given_up=left)
     return _EXIT_BROKEN if publisher.fatal or left else _EXIT_OK
-
-
-def _spare_collections() -> None:
-    """Keep what the process is made of out of garbage collections, and make them rarer.
-
-    A request leaves no cycles behind, so looking for them every 700 objects is a waste.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def _watch(publisher: Publisher, stop: StopSignal) -> None:
