@@ -14,6 +14,7 @@ from consumers.delivery.endpoint import parse_relays
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.protocol import Delivery
 from consumers.delivery.relays import deliver_to
+from consumers.mailer.attendant import LoopAttendant
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
@@ -220,10 +221,13 @@ def _committer_parts(
     name, telemetry, keeper = of_worker
     properties = client_properties(settings, role="committer")
     group = GroupReader(client_properties(settings, role="committer"), parts.topology.group)
+    attendant = LoopAttendant(asyncio.get_running_loop())
 
     def make_producer(turn: int) -> TransactionalProducer:
         identity = f"{parts.topology.prefix}.{name}.{turn}"
-        return TransactionalProducer(transaction_properties(properties, identity), parts.checkpoint)
+        return TransactionalProducer(
+            transaction_properties(properties, identity), parts.checkpoint, attendant
+        )
 
     return CommitterParts(
         name=name,

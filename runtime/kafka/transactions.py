@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Never, TypeAlias
+from typing import Final, Never, Protocol, TypeAlias
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -25,6 +25,8 @@ _log = get_logger("kafka.transactions")
 #: Told what became of one record.
 _Report: TypeAlias = Callable[[KafkaError | None, Message], None]
 
+#: So long others may attend to acknowledgements before the thread itself does, in seconds.
+_ATTENDED_SECONDS: Final = 0.5
 #: One call's patience; a transient failure is repeated until the caller's deadline.
 _STEP_SECONDS: Final = 5.0
 
@@ -33,6 +35,17 @@ _STEP_SECONDS: Final = 5.0
 _FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 )
+
+
+class Attendant(Protocol):
+    """Calls something again and again on another thread, until it is done.
+
+    The client library takes the interpreter's lock for each acknowledged record. On a thread that
+    is not the busiest one it would wait for the lock each time, and the busiest one for its return.
+    """
+
+    def until(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Return True once `done` does, False if it has not within so many seconds."""
 
 
 class CommitStep(StrEnum):
@@ -87,8 +100,14 @@ def transaction_properties(base: Properties, transactional_id: str) -> Propertie
 class TransactionalProducer:
     """A producer whose every record is part of a transaction. Owned by one thread."""
 
-    def __init__(self, properties: Properties, checkpoint: Callable[[CommitStep], None]) -> None:
+    def __init__(
+        self,
+        properties: Properties,
+        checkpoint: Callable[[CommitStep], None],
+        attendant: Attendant | None = None,
+    ) -> None:
         """Create the producer; `checkpoint` is called at each step, for tests of crashes."""
+        self._attendant = attendant
         self._producer = Producer(dict(properties), logger=client_logger())
         self._checkpoint = checkpoint
         self._written: dict[Partition, int] = {}
@@ -201,10 +220,17 @@ class TransactionalProducer:
         Whoever owns the partitions next reads up to the end that it finds then: what came later,
         in a transaction that was not fenced, it would not see.
         """
+        attendant = self._attendant
+        if attendant and attendant.until(self._all_acknowledged, _ATTENDED_SECONDS):
+            return
         left = self._producer.flush(_STEP_SECONDS)
         if left:
             error = KafkaError(KafkaError._TIMED_OUT, f"{left} records are not acknowledged")
             raise KafkaException(error)
+
+    def _all_acknowledged(self) -> bool:
+        self._producer.poll(0)
+        return not len(self._producer)
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         topic, number, offset = message.topic(), message.partition(), message.offset()
