@@ -118,6 +118,10 @@ class Journey:
         )
 
 
+#: Of a mail that stands on the main topic for the first time.
+_BEGINNING: Final = Journey()
+
+
 def attempt_of(failure: Failure | Ambiguous, number: int, at: int, worker: str) -> Attempt:
     """Describe a failed attempt for the history."""
     text = failure.text[:TEXT_CHARACTERS]
@@ -140,6 +144,8 @@ def attempt_of(failure: Failure | Ambiguous, number: int, at: int, worker: str) 
 def read_journey(headers: Headers) -> Journey:
     """Read our headers; whatever is absent or damaged has its default."""
     found = {name: value for name, value in headers if name in _OURS and value is not None}
+    if not found:
+        return _BEGINNING
     history, omitted = _read_history(found.get(HISTORY))
     return Journey(
         attempts=_read_int(found, ATTEMPT) or 0,

@@ -1,6 +1,5 @@
 """The ledger's entries: every change of a mail's state, keyed by event id in its lane."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -32,8 +31,7 @@ def owner_of(tenant: str) -> bytes:
     return blake2b(tenant.encode(), digest_size=OWNER_BYTES).digest() if tenant else NOBODY
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """One change of a mail's state. Instants are milliseconds since the epoch.
 
     (generation, step) says which record of the mail counts from here on. `text` is the relay's last

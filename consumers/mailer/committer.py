@@ -177,6 +177,11 @@ class Committer:
         """Tell whether what is submitted can still be committed."""
         return self._failure is None and not self._is_stuck()
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether something that was submitted is not settled; any thread may ask."""
+        return self._began is not None or not self._inbox.empty()
+
     def check(self) -> None:
         """Make sure that the committer works.
 

@@ -1,6 +1,7 @@
 """How a record can end: for each way the ledger's entry, what is forwarded, and the completion."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from consumers.mailer.completion import Change, Completion, SuppressionChange
 from consumers.mailer.job import Job, Subject
@@ -19,8 +20,7 @@ from schemas.privacy import address_hash, mask_address
 from schemas.suppressions import Suppression, write_suppression
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """What an entry says beside the state. `text` is the failure's where it is empty."""
 
     reason: str = ""
@@ -183,8 +183,7 @@ class Endings:
             text[:TEXT_CHARACTERS],
         )
         if isinstance(failure, Failure):
-            return replace(
-                entry,
+            return entry._replace(
                 scope=failure.scope,
                 kind=failure.kind,
                 phase=failure.phase,
@@ -193,7 +192,7 @@ class Endings:
                 enhanced=failure.enhanced,
             )
         if isinstance(failure, Ambiguous):
-            return replace(entry, scope="message", kind="ambiguous", phase="dot")
+            return entry._replace(scope="message", kind="ambiguous", phase="dot")
         return entry
 
     def _record(self, job: Job, event_id: bytes, entry: LedgerEntry) -> OutRecord:

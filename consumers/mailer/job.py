@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from consumers.mailer.completion import Completion
 from consumers.mailer.ledger.lane import LaneLedger, RecordKey
@@ -9,8 +10,7 @@ from retry_topics.headers import Journey
 from runtime.kafka.records import Partition, Record
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Which mail a record is about, known once it is decoded."""
 
     event_id: bytes
@@ -42,16 +42,14 @@ class Job:
     subject: Subject | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The record's work is done; its completion waits to be committed."""
 
     job: Job
     completion: Completion
 
 
-@dataclass(frozen=True, slots=True)
-class Intended:
+class Intended(NamedTuple):
     """The record's work goes on once this is committed; `committed` is called from any thread."""
 
     job: Job
@@ -59,8 +57,7 @@ class Intended:
     committed: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """The record was given up before it was sent; it stays where it is in Kafka."""
 
     job: Job

@@ -8,7 +8,7 @@ Every turn of the loop is short, so that the group hears of us and a rebalance i
 import queue
 import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from consumers.mailer.committer import Batch, Committer, Ownership
@@ -164,13 +164,13 @@ class Poller:
             return
         match report:
             case Finished(_, completion):
-                completion = replace(completion, made=self._next_made())
+                completion.made = self._next_made()
                 assigned.tracker.finish(job.record.offset, completion, ahead=completion.ahead)
                 self._dirty.add(job.source)
             case Intended(_, completion, committed):
                 # What ended before goes first: it may be about the same mail.
                 self._submit()
-                completion = replace(completion, made=self._next_made())
+                completion.made = self._next_made()
                 position, epoch = assigned.position, assigned.epoch
                 batch = Batch(
                     job.source, epoch, position, job.ledger, [completion], committed=committed
@@ -199,8 +199,9 @@ class Poller:
 
     def _submit(self) -> None:
         self._parts.committer.check()
-        # Even with nothing to submit: an earlier transaction may be refused until it is fresh.
-        self._parts.ownership.metadata = self._consumer.metadata()
+        if self._dirty or self._parts.committer.busy:
+            # Even with nothing to submit: a transaction may be refused until it is fresh.
+            self._parts.ownership.metadata = self._consumer.metadata()
         if not self._dirty:
             return
         for source in self._dirty:

@@ -31,8 +31,7 @@ class Record:
         return Partition(self.topic, self.partition)
 
 
-@dataclass(frozen=True, slots=True)
-class OutRecord:
+class OutRecord(NamedTuple):
     """A record to write. Without `partition` the key chooses it (murmur2, as Java's clients do)."""
 
     topic: str

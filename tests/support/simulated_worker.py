@@ -105,6 +105,11 @@ class SteppedCommitter(Committer):
         """Tell whether something waits to be committed."""
         return bool(self._held)
 
+    @property
+    def busy(self) -> bool:
+        """Tell the same: between two steps nothing is under way."""
+        return self.waits
+
     def start(self, deadline: Deadline) -> None:
         """Make the producers ready."""
         for turn in (0, 1):
