@@ -2,24 +2,28 @@
 
 import asyncio
 import queue
+import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import Outage, Recovery
 from consumers.delivery.compose import Composer
 from consumers.delivery.endpoint import parse_relays
+from consumers.delivery.guard import Guard
 from consumers.delivery.outcome import Classifier
-from consumers.delivery.protocol import Delivery
 from consumers.delivery.relays import deliver_to
 from consumers.mailer.attendant import LoopAttendant
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
 from consumers.mailer.engine import Engine, Intentions
-from consumers.mailer.gate import OutageGate
+from consumers.mailer.gate import RegistryGate
+from consumers.mailer.guards import Guards
 from consumers.mailer.job import Report
 from consumers.mailer.keeper import Keeper
 from consumers.mailer.lanes import Lanes
@@ -28,10 +32,12 @@ from consumers.mailer.ledger.identity import read_boot_id
 from consumers.mailer.ledger.journal import Journal, read_journals
 from consumers.mailer.ledger.restore import Restorer, RestorerParts
 from consumers.mailer.ledger.store import StorePlace
+from consumers.mailer.outages import OutageBook
 from consumers.mailer.poller import Poller, PollerParts
 from consumers.mailer.processor import Intend, Processor, ProcessorParts
 from consumers.mailer.slots import Slot
 from consumers.mailer.telemetry import Telemetry
+from consumers.mailer.throttles import Throttles, Tolerance
 from retry_topics.policy import RetryPolicy
 from retry_topics.topic_specs import DAY_MS, tier_retention
 from retry_topics.topology import Topology
@@ -69,6 +75,8 @@ class WorkerParts:
     metrics: Metrics
     clock: Clock
     slot: Slot
+    outages: OutageBook
+    recoveries: Mapping[Blame, Recovery]
     checkpoint: Callable[[CommitStep], None]
 
 
@@ -85,22 +93,23 @@ class Worker:
         reports: queue.SimpleQueue[Report | Fetched] = queue.SimpleQueue()
         self._journal = _journal(settings, parts)
         self._restorer = Restorer(_restorer_parts(settings, parts))
-        relay_gate = OutageGate(parts.clock, telemetry.relay)
-        registry_gate = OutageGate(parts.clock, telemetry.registry)
         ownership = Ownership()
         consumed = len(parts.topology.consumed) * parts.topology.partitions
-        self._delivery: Delivery = deliver_to(
+        guard = _guard(parts, telemetry)
+        self._relays = deliver_to(
             parse_relays(settings.smtp_url.get_secret_value()),
             settings.smtp_connections,
-            parts.clock,
+            guard,
             lambda: ownership.count / consumed,
             parts.classifier,
         )
-        telemetry.watch(self._delivery.figures)
-        gates = (relay_gate, registry_gate)
+        telemetry.watch(self._relays.figures)
+        tolerance = Tolerance(settings.template_pause_percent, settings.template_pause_mails)
+        guards = Guards(self._relays, RegistryGate(guard), Throttles(guard, tolerance))
+        telemetry.paused_by(guards.outage)
         intend = Intentions(self._loop, reports.put).commit
         processor = Processor(
-            _processor_parts(settings, parts, (name, telemetry), (self._delivery, gates, intend))
+            _processor_parts(settings, parts, (name, telemetry), (guards, intend))
         )
         engine = Engine(self._loop, processor, reports.put, self._fail)
         keeper = Keeper(parts.topology, parts.clock, engine.afterwards)
@@ -122,7 +131,7 @@ class Worker:
                 reports=reports,
                 committer=self._committer,
                 ownership=ownership,
-                outage=lambda: relay_gate.outage or registry_gate.outage,
+                outage=guards.outage,
                 telemetry=telemetry,
                 clock=parts.clock,
                 max_in_flight=settings.max_in_flight,
@@ -153,7 +162,7 @@ class Worker:
         self._restorer.close(_CLOSE_SECONDS)
         if self._journal is not None:
             self._journal.close()
-        await self._delivery.close()
+        await self._relays.close()
         if self._failure is not None:
             raise self._failure
 
@@ -170,22 +179,28 @@ class Worker:
         self._poller.stop()
 
 
+def _guard(parts: WorkerParts, telemetry: Telemetry) -> Guard:
+    def told(kind: Blame, name: str, outage: Outage | None) -> None:
+        parts.outages.told(kind, name, outage)
+        telemetry.out(kind, name, outage)
+
+    return Guard(parts.clock, random.random, told, parts.recoveries)
+
+
 def _processor_parts(
     settings: Settings,
     parts: WorkerParts,
     of_worker: tuple[str, Telemetry],
-    hands: tuple[Delivery, tuple[OutageGate, OutageGate], Intend],
+    hands: tuple[Guards, Intend],
 ) -> ProcessorParts:
     name, telemetry = of_worker
-    delivery, (relay_gate, registry_gate), intend = hands
+    guards, intend = hands
     endings = Endings(parts.topology, name, parts.clock)
     return ProcessorParts(
         codec=parts.codec,
         catalogue=parts.catalogue,
         composer=parts.composer,
-        delivery=delivery,
-        relay_gate=relay_gate,
-        registry_gate=registry_gate,
+        guards=guards,
         policy=RetryPolicy(parts.topology.tiers),
         endings=endings,
         commands=Commands(endings),

@@ -8,9 +8,11 @@ import uvloop
 from consumers.app import Worker, WorkerParts
 from consumers.delivery.compose import Composer
 from consumers.delivery.endpoint import InvalidRelayUrl, RelayEndpoint, parse_relays
+from consumers.delivery.guard import RECOVERIES
 from consumers.delivery.letterhead import letterhead_of
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.rulebook import RuleBook, UnknownProfile
+from consumers.mailer.outages import OutageBook
 from consumers.mailer.slots import Slot
 from retry_topics.provisioning import verify
 from retry_topics.topology import Topology, topology_of
@@ -96,6 +98,8 @@ def run_worker(
         metrics=Metrics(WORKER_METRICS),
         clock=SystemClock(),
         slot=slot,
+        outages=OutageBook(),
+        recoveries=RECOVERIES,
         checkpoint=checkpoint,
     )
     try:

@@ -145,7 +145,25 @@ WORKER_METRICS: Final = (
         "Seconds that a relay took for them; by the answers' number the mean.",
         ("relay", "step"),
     ),
-    Metric("mailcascade_outage_open", _G, "1 while the relay is taken to be down, else 0."),
+    Metric("mailcascade_outage_open", _G, "1 while no mail can go out, else 0."),
+    Metric(
+        "mailcascade_breakers_open",
+        _G,
+        "How many of a kind are out: relay, sender, domain, template or registry.",
+        ("kind",),
+    ),
+    Metric(
+        "mailcascade_breaker_open_since_seconds",
+        _G,
+        "Since when something is out, in seconds since the epoch, and by which rule; else absent.",
+        ("kind", "what", "rule"),
+    ),
+    Metric(
+        "mailcascade_put_off_total",
+        _C,
+        "Mails that were put into a tier without an attempt, by the kind of what they wait for.",
+        ("kind",),
+    ),
     Metric(
         "mailcascade_expired_total",
         _C,

@@ -100,6 +100,15 @@ class Metrics:
         metric, gauge = _found(self._gauges, name, labels)
         return gauge.labels(**labels) if metric.labels else gauge
 
+    def forget(self, name: str, **labels: str) -> None:
+        """Let the gauge with these label values disappear, if it is shown.
+
+        Raises:
+            UnknownMetric: the catalogue has no such gauge, or other labels.
+        """
+        metric, gauge = _found(self._gauges, name, labels)
+        gauge.remove(*(labels[label] for label in metric.labels))
+
     def histogram(self, name: str, **labels: str) -> Histogram:
         """Return the histogram with these label values.
 

@@ -113,6 +113,21 @@ class Settings(BaseSettings):
         description="Rules about what relays' replies mean, asked before those that come with "
         "mailcascade.",
     )
+    template_pause_percent: int = Field(
+        20,
+        ge=0,
+        le=100,
+        title="a percentage from 0 to 100; 0 pauses no template",
+        description="A template pauses once relays have refused the content of more than this "
+        "share of its last 100 mails.",
+    )
+    template_pause_mails: int = Field(
+        20,
+        ge=1,
+        le=100,
+        title="a whole number from 1 to 100",
+        description="How many mails of a template there must have been for that.",
+    )
     mail_from: Annotated[Word, AfterValidator(types.mailbox)] = Field(
         "no-reply@localhost",
         title="one mailbox such as no-reply@example.com or Example <no-reply@example.com>",

@@ -1,57 +1,60 @@
 """Several relays as one: each gets its share of the mails, and those of one that is out.
 
 A mail goes on to the next relay only after a failure that is the relay's or the sender's and came
-before the final dot, so it is never handed over twice.
+before the final dot, so it is never handed over twice. So a probe of a relay that is out is a mail
+that the next one takes if it fails.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from consumers.delivery.blame import Blame, blame
+from consumers.delivery.breaker import Outage
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.figures import RelayFigures
+from consumers.delivery.guard import Guard, Hold
+from consumers.delivery.identity import identity_of
 from consumers.delivery.message import Message
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.pacing import Pace
-from consumers.delivery.protocol import Begins, Delivery
+from consumers.delivery.protocol import Begins
 from consumers.delivery.smtp import Manners, SmtpDelivery
-from retry_topics.failure import Failure, Outcome, Phase, Scope
-from runtime.clock import Clock
+from consumers.delivery.standing import Passage, Relay, Standing
+from retry_topics.failure import Accepted, Ambiguous, Failure, Outcome, Phase
 
-#: For so long a relay that was out gets no mail as long as there are others.
-OUT_SECONDS: Final = 60.0
-_OF_THE_RELAY: Final = frozenset({Scope.ENDPOINT, Scope.SENDER})
-
-
-@dataclass(slots=True)
-class Relay:
-    """One relay. A weight of 0 makes it a stand-by."""
-
-    delivery: Delivery
-    weight: int = 1
-    credit: int = 0
-    out_until: float = 0.0
+_GOES_ON: Final = frozenset({Blame.RELAY, Blame.SENDER})
 
 
 class RelayGroup:
-    """A `Delivery` to several relays. Owned by one event loop."""
+    """A `Delivery` to relays. Owned by one event loop; `outage` may be read by any thread."""
 
-    def __init__(self, relays: Sequence[Relay], clock: Clock) -> None:
-        self._relays = tuple(relays)
-        self._clock = clock
+    def __init__(self, relays: Sequence[Relay], guard: Guard, senders: int = 1) -> None:
+        """`senders` is how many different senders the mails have."""
+        if not relays:
+            raise ValueError("there is no relay")
+        self._clock = guard.clock
+        self._senders = senders
+        self._relays = tuple(
+            Standing(relay, guard, guard.breaker(Blame.RELAY, relay.name)) for relay in relays
+        )
+        #: Why no mail at all can go out.
+        self.outage: Outage | None = None
 
     async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         """Hand over one mail to the relay whose turn it is, and if that is out to the next.
 
-        Where all are out, what the first one said counts.
+        Where all are out, what the first one said counts; one that may not be asked says it again.
         """
         first: Failure | None = None
-        for relay in self._order():
-            outcome = await relay.delivery.send(message, begins)
-            if not isinstance(outcome, Failure) or not may_go_on(outcome):
-                relay.out_until = 0.0
-                return outcome
-            relay.out_until = self._clock.monotonic() + _pause(outcome)
+        for standing in self._order():
+            passage = standing.admit(message)
+            outcome: Outcome
+            if isinstance(passage, Failure):
+                outcome = passage
+            else:
+                outcome = await self._hand_over(standing, passage, message, begins)
+                if not isinstance(outcome, Failure) or not may_go_on(outcome):
+                    return outcome
             first = first or outcome
         if first is None:
             raise ValueError("there is no relay")
@@ -59,43 +62,88 @@ class RelayGroup:
 
     def figures(self) -> Sequence[RelayFigures]:
         """Return how each relay stands. From any thread."""
-        return [figures for relay in self._relays for figures in relay.delivery.figures()]
+        return [figures for each in self._relays for figures in each.relay.delivery.figures()]
 
     async def close(self) -> None:
         """Give up every connection to every relay."""
-        for relay in self._relays:
-            await relay.delivery.close()
+        for standing in self._relays:
+            await standing.relay.delivery.close()
 
-    def _order(self) -> list[Relay]:
-        """Return the relays to try: all that work, or all if none does.
+    def pause(self) -> float | None:
+        """Return for how many seconds no mail can go out, 0 for a probe's time; None: mails can."""
+        if self.outage is None:
+            return None
+        now = self._clock.monotonic()
+        waits = [standing.wait(now, self._senders) for standing in self._relays]
+        known = [seconds for seconds in waits if seconds is not None]
+        return min(known) if len(known) == len(waits) else None
+
+    def hold(self, message: Message) -> Hold | None:
+        """Tell whether a mail has to wait because its sender is refused, while others go out."""
+        if not any(standing.senders for standing in self._relays):
+            return None
+        sender, now = identity_of(message), self._clock.monotonic()
+        holds = []
+        for standing in self._relays:
+            if (hold := standing.hold(sender, now)) is not None:
+                holds.append(hold)
+            elif not standing.breaker.wait(now):
+                return None
+        return min(holds, key=lambda hold: hold.seconds, default=None)
+
+    def _order(self) -> Sequence[Standing]:
+        """Return the relays to try: all that may be asked, or all if none may.
 
         The first of them is chosen so that each has its share at any time, not only in the end.
         """
+        if len(self._relays) == 1:
+            return self._relays
         now = self._clock.monotonic()
-        working = [relay for relay in self._relays if relay.out_until <= now]
+        working = [standing for standing in self._relays if not standing.breaker.wait(now)]
         if not working:
-            return sorted(self._relays, key=lambda relay: relay.out_until)
-        sharing = [relay for relay in working if relay.weight] or working
-        for relay in sharing:
-            relay.credit += relay.weight
-        chosen = max(sharing, key=lambda relay: relay.credit)
-        chosen.credit -= sum(relay.weight for relay in sharing)
-        others = (relay for relay in working if relay is not chosen)
-        return [chosen, *sorted(others, key=lambda relay: -relay.weight)]
+            return self._relays
+        sharing = [standing for standing in working if standing.relay.weight] or working
+        for standing in sharing:
+            standing.credit += standing.relay.weight
+        chosen = max(sharing, key=lambda standing: standing.credit)
+        chosen.credit -= sum(standing.relay.weight for standing in sharing)
+        others = (standing for standing in working if standing is not chosen)
+        return [chosen, *sorted(others, key=lambda standing: -standing.relay.weight)]
+
+    async def _hand_over(
+        self, standing: Standing, passage: Passage, message: Message, begins: Begins | None
+    ) -> Outcome:
+        outcome: Outcome | None = None
+        try:
+            outcome = await standing.relay.delivery.send(message, begins)
+        finally:
+            if outcome is None or isinstance(outcome, Ambiguous):
+                standing.returned(passage)
+        if isinstance(outcome, Accepted):
+            if standing.accepted(passage):
+                self._reckon()
+        elif isinstance(outcome, Failure):
+            outcome = standing.refused(passage, message, outcome)
+            self._reckon()
+        return outcome
+
+    def _reckon(self) -> None:
+        outages = [standing.outage(self._senders) for standing in self._relays]
+        self.outage = outages[0] if all(outages) else None
 
 
 def may_go_on(failure: Failure) -> bool:
     """Tell whether another relay may be asked: nothing was handed over, and it may know better."""
-    return failure.phase is not Phase.DOT and failure.scope in _OF_THE_RELAY
+    return failure.phase is not Phase.DOT and blame(failure) in _GOES_ON
 
 
 def deliver_to(
     endpoints: Sequence[RelayEndpoint],
     connections: int,
-    clock: Clock,
+    guard: Guard,
     share: Callable[[], float],
     classifier: Classifier,
-) -> Delivery:
+) -> RelayGroup:
     """Return a delivery to one relay or several, over at most so many connections to each.
 
     `share` says which part of a relay's rate is ours, from 0 to 1.
@@ -107,14 +155,11 @@ def deliver_to(
     def single(endpoint: RelayEndpoint) -> SmtpDelivery:
         pace = Pace(endpoint.rate, share) if endpoint.rate else None
         classify = classifier.of_relay(endpoint.host, endpoint.profile)
-        return SmtpDelivery(endpoint, connections, clock, Manners(classify=classify, pace=pace))
+        manners = Manners(classify=classify, pace=pace)
+        return SmtpDelivery(endpoint, connections, guard.clock, manners)
 
-    if len(endpoints) == 1:
-        return single(endpoints[0])
-    relays = [Relay(single(endpoint), endpoint.weight) for endpoint in endpoints]
-    return RelayGroup(relays, clock)
+    def relay(endpoint: RelayEndpoint) -> Relay:
+        place = str(endpoint).partition("://")[2]
+        return Relay(place, single(endpoint), endpoint.weight)
 
-
-def _pause(failure: Failure) -> float:
-    asked = failure.retry_after_ms
-    return asked / 1000 if asked is not None else OUT_SECONDS
+    return RelayGroup([relay(endpoint) for endpoint in endpoints], guard)

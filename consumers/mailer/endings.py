@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from consumers.delivery.guard import Hold
 from consumers.mailer.completion import Change, Completion, SuppressionChange
 from consumers.mailer.job import Job, Subject
 from retry_topics.failure import Ambiguous, Failure, is_bad_address
@@ -14,6 +15,7 @@ from runtime.clock import Clock
 from runtime.kafka.records import OutRecord
 from schemas.control import ControlCommand
 from schemas.identity import lane_key
+from schemas.instants import show_instant
 from schemas.ledger import TEXT_CHARACTERS, LedgerEntry, Standing, standing_of, write_entry
 from schemas.mail_states import MailState
 from schemas.privacy import address_hash, mask_address
@@ -63,6 +65,15 @@ class Endings:
         """The mail is not due yet and waits in a tier."""
         forward = to_tier(job.record, journey, due_at, now, self._topology)
         return self._forwarded(job, journey, MailState.SCHEDULED, forward, Words(due_at=due_at))
+
+    def put_off(self, job: Job, journey: Journey, hold: Hold, due_at: int, now: int) -> Completion:
+        """The mail waits in a tier for something that is out, and no attempt is used up."""
+        forward = to_tier(job.record, journey, due_at, now, self._topology)
+        failure = hold.outage.failure
+        since = f" (since {show_instant(hold.outage.since)})"
+        text = failure.text[: TEXT_CHARACTERS - len(since)] + since
+        words = Words(f"{hold.kind}-out", text, failure, due_at)
+        return self._forwarded(job, journey, MailState.SCHEDULED, forward, words)
 
     def retry(
         self, job: Job, after: Journey, failure: Failure | Ambiguous, due_at: int, now: int

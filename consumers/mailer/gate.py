@@ -1,9 +1,8 @@
-"""The gate before something that can be out: while it is, everybody waits and one probe asks again.
+"""The gate before something that can be out: while it is, everybody waits and one asks at a time.
 
-    CLOSED --outage--> OPEN --a probe is answered--> CLOSED
-
-(The words are a circuit breaker's: open means that nothing flows.) Lives on the engine's loop; only
-`outage` may be read from other threads.
+When to ask is a breaker's business (`consumers.delivery.breaker`); here is who asks. Whoever was
+not answered goes to the end of the line, so that no mail is the only one that ever asks. Lives on
+the engine's loop.
 """
 
 import asyncio
@@ -11,25 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from tenacity import AsyncRetrying, retry_if_result, stop_never, wait_exponential_jitter
-from tenacity.wait import wait_base
-
+from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import Outage
+from consumers.delivery.guard import Guard
 from retry_topics.failure import Failure
-from runtime.clock import Clock
 
 T = TypeVar("T")
 
-#: Pauses between probes: about half a second at first, doubling to about half a minute.
-PROBE_WAIT: Final = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
-_FIRST_PAUSE_SECONDS: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """Why and since when (milliseconds since the epoch) nothing flows."""
-
-    failure: Failure
-    since: int
+#: Nobody sleeps for longer without looking again: what is waited for may come sooner.
+_LONGEST_SLEEP_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +43,7 @@ class Out:
 
 
 Pass = Answered[T] | Aside[T] | Out
+Attempt = Callable[[], Awaitable[Pass[T]]]
 
 
 class OutageGate:
@@ -61,61 +51,66 @@ class OutageGate:
 
     def __init__(
         self,
-        clock: Clock,
-        changed: Callable[[Outage | None], None],
+        pause: Callable[[], float | None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        wait: wait_base = PROBE_WAIT,
     ) -> None:
-        """`changed` is told when an outage begins, gives another reason, and ends (None)."""
-        self._clock = clock
-        self._wait = wait
+        """`pause` tells for how many seconds nobody may ask; 0: one may; None: all may."""
+        self._pause = pause
         self._sleep = sleep
-        self._changed = changed
-        self._probe = asyncio.Lock()
-        self.outage: Outage | None = None
+        self._turn = asyncio.Lock()
 
-    async def through(self, attempt: Callable[[], Awaitable[Pass[T]]]) -> T:
+    async def through(self, attempt: Attempt[T]) -> T:
         """Attempt as often as it takes to get past an outage, and return the result.
 
         What `attempt` raises goes on to the caller and says nothing about the other side.
         """
         while True:
-            if self.outage is None:
+            if self._pause() is None:
                 passed = await attempt()
                 if not isinstance(passed, Out):
                     return passed.result
-                self._open(passed.failure)
-            async with self._probe:
-                if self.outage is not None:
-                    return await self._until_passed(attempt)
+            async with self._turn:
+                while seconds := self._pause():
+                    await self._sleep(min(seconds, _LONGEST_SLEEP_SECONDS))
+                if seconds is None:
+                    continue
+                passed = await attempt()
+                if not isinstance(passed, Out):
+                    return passed.result
 
-    async def _until_passed(self, attempt: Callable[[], Awaitable[Pass[T]]]) -> T:
-        async def probe() -> Pass[T]:
-            passed = await attempt()
+
+class RegistryGate:
+    """The gate before the schema registry, with the registry's breaker."""
+
+    def __init__(
+        self, guard: Guard, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._guard = guard
+        self._breaker = guard.breaker(Blame.REGISTRY, "schema registry")
+        self._gate = OutageGate(lambda: self._breaker.wait(guard.clock.monotonic()), sleep)
+
+    @property
+    def outage(self) -> Outage | None:
+        """Why the registry cannot be asked. May be read from any thread."""
+        return self._breaker.outage
+
+    async def through(self, attempt: Attempt[T]) -> T:
+        """Do as `OutageGate.through` does; nothing is asked of the breaker for a mail aside."""
+
+        async def ask() -> Pass[T]:
+            permit = self._breaker.ask(self._guard.clock.monotonic())
+            if isinstance(permit, Outage):
+                return Out(permit.failure)
+            passed: Pass[T] | None = None
+            try:
+                passed = await attempt()
+            finally:
+                if passed is None or isinstance(passed, Aside):
+                    self._breaker.returned(permit)
             if isinstance(passed, Out):
-                self._open(passed.failure)
+                self._breaker.failed(permit, passed.failure, self._guard.moment())
             elif isinstance(passed, Answered):
-                self._close()
+                self._breaker.answered(permit)
             return passed
 
-        await self._sleep(_FIRST_PAUSE_SECONDS)
-        retrying = AsyncRetrying(
-            retry=retry_if_result(lambda passed: isinstance(passed, Out)),
-            wait=self._wait,
-            stop=stop_never,
-            sleep=self._sleep,
-        )
-        passed: Answered[T] | Aside[T] = await retrying(probe)
-        return passed.result
-
-    def _open(self, failure: Failure) -> None:
-        before = self.outage
-        if before is not None and before.failure.text == failure.text:
-            return
-        self.outage = Outage(failure, before.since if before else self._clock.now_ms())
-        self._changed(self.outage)
-
-    def _close(self) -> None:
-        if self.outage is not None:
-            self.outage = None
-            self._changed(None)
+        return await self._gate.through(ask)

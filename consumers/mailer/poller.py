@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from consumers.delivery.breaker import Outage
 from consumers.mailer.committer import Batch, Committer, Ownership
 from consumers.mailer.engine import Engine
-from consumers.mailer.gate import Outage
 from consumers.mailer.job import Finished, Intended, Report
 from consumers.mailer.lanes import Assigned, Lane, Lanes
 from consumers.mailer.ledger.desk import Fetched, LedgerDesk

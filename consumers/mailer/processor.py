@@ -2,20 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from consumers.delivery.blame import Blame, blame
+from consumers.delivery.guard import Hold
 from consumers.delivery.message import Message
-from consumers.delivery.protocol import Delivery
 from consumers.delivery.render import Unrenderable
 from consumers.mailer.commands import Commands, may_stop
 from consumers.mailer.completion import Completion
 from consumers.mailer.endings import Endings, Words
-from consumers.mailer.gate import Answered, Aside, Out, OutageGate, Pass
+from consumers.mailer.gate import Answered, Aside, Out, Pass
+from consumers.mailer.guards import Guards
 from consumers.mailer.job import Job, Subject
 from consumers.mailer.ledger.judge import Verdict, judge
 from consumers.mailer.telemetry import Telemetry
-from consumers.mailer.triage import TimeOver, Wait, triage
+from consumers.mailer.throttles import NOTHING_ASKED, Leave
+from consumers.mailer.triage import TimeOver, Wait, is_overdue, put_off, triage
 from retry_topics.failure import (
     Accepted,
     Ambiguous,
@@ -70,9 +73,7 @@ class ProcessorParts:
     codec: EventCodec
     catalogue: Catalogue
     composer: Composer
-    delivery: Delivery
-    relay_gate: OutageGate
-    registry_gate: OutageGate
+    guards: Guards
     policy: RetryPolicy
     endings: Endings
     commands: Commands
@@ -120,7 +121,7 @@ class Processor:
         return self._parts.endings.cancelled(job, read_journey(job.record.headers), command)
 
     async def _process(self, job: Job, journey: Journey) -> Completion:
-        decoded = await self._parts.registry_gate.through(lambda: self._decode(job, journey))
+        decoded = await self._parts.guards.registry_gate.through(lambda: self._decode(job, journey))
         if isinstance(decoded, Completion):
             return decoded
         settled = self._judged(job, journey) or self._stopped(job, journey, decoded)
@@ -129,7 +130,7 @@ class Processor:
         composed = self._compose(job, journey, decoded)
         if isinstance(composed, Completion):
             return composed
-        reached = await self._parts.relay_gate.through(
+        reached = await self._parts.guards.relay_gate.through(
             lambda: self._deliver(job, journey, decoded, composed)
         )
         if isinstance(reached, Completion):
@@ -238,20 +239,62 @@ class Processor:
         settled = self._stopped(job, journey, event)
         if settled is not None:
             return Aside(settled)
+        leave = self._leave(event, message)
+        if isinstance(leave, Hold):
+            return Aside(self._put_off(job, journey, event, leave))
         began = self._parts.clock.monotonic()
+        outcome, hold = None, None
         try:
             outcome = await self._hand_over(job, journey, event, message)
         except _Settled as meanwhile:
             return Aside(meanwhile.completion)
         finally:
             job.sending = False
+            address = event.recipient.address
+            hold = self._parts.guards.throttles.settle(address, event.template, leave, outcome)
         self._parts.telemetry.attempted(outcome, self._parts.clock.monotonic() - began)
-        if not isinstance(outcome, Failure) or not outcome.is_outage:
+        if not isinstance(outcome, Failure):
             return Answered(outcome)
+        if hold is not None and not self._is_given_up(event, hold.kind):
+            return Answered(self._put_off(job, journey, event, hold))
+        if not outcome.is_outage:
+            return Answered(outcome)
+        if blame(outcome) is Blame.DOMAIN:
+            return Answered(replace(outcome, scope=Scope.RECIPIENT))
         command = self._wanted(job)
         if command is not None:
             return Aside(self._parts.endings.cancelled(job, journey, command))
         return Out(outcome)
+
+    def _leave(self, event: SignupEvent, message: Message) -> Leave | Hold:
+        """Give leave to hand a mail over, or say what keeps it back while others go out."""
+        hold = self._parts.guards.relays.hold(message)
+        if hold is not None:
+            return hold
+        leave = self._parts.guards.throttles.ask(event.recipient.address, event.template)
+        if isinstance(leave, Hold) and self._is_given_up(event, leave.kind):
+            return NOTHING_ASKED
+        return leave
+
+    def _is_given_up(self, event: SignupEvent, kind: Blame) -> bool:
+        """Tell whether a mail has waited long enough for its recipient's domain.
+
+        It is tried as if nothing was known, and uses up attempts.
+        """
+        return kind is Blame.DOMAIN and is_overdue(event, self._parts.clock.now_ms())
+
+    def _put_off(self, job: Job, journey: Journey, event: SignupEvent, hold: Hold) -> Completion:
+        """Let a mail wait in the tiers, without an attempt."""
+        endings, failure = self._parts.endings, hold.outage.failure
+        if (command := self._wanted(job)) is not None:
+            return endings.cancelled(job, journey, command)
+        now = self._parts.clock.now_ms()
+        match put_off(event, hold.seconds, now):
+            case Wait(due_at):
+                self._parts.telemetry.put_off(hold.kind)
+                return endings.put_off(job, journey, hold, due_at, now)
+            case _:
+                return self._expired(job, journey, event.template, failure)
 
     async def _hand_over(
         self, job: Job, journey: Journey, event: SignupEvent, message: Message
@@ -275,7 +318,7 @@ class Processor:
             if (settled := self._stopped(job, journey, event)) is not None:
                 raise _Settled(settled)
 
-        outcome = await self._parts.delivery.send(message, begins)
+        outcome = await self._parts.guards.relays.send(message, begins)
         if isinstance(outcome, Accepted) and job.subject is not None:
             job.ledger.note_acceptance(job.subject.key(journey), outcome.reply)
         elif told and isinstance(outcome, Failure) and outcome.is_outage:

@@ -6,10 +6,12 @@ Every method may be called from any thread.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
+from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import Outage
 from consumers.delivery.figures import RelayFigures, Spent, Step
 from consumers.mailer.committer import Batch
-from consumers.mailer.gate import Outage
 from retry_topics.failure import Accepted, Failure, Outcome
 from retry_topics.topology import Topology
 from runtime.kafka.records import Record
@@ -17,6 +19,10 @@ from runtime.logs import get_logger
 from runtime.metrics import Metrics
 
 _log = get_logger("mailer")
+
+_SINCE: Final = "mailcascade_breaker_open_since_seconds"
+#: Breakers with a series of their own; thousands of domains can be out.
+_MOST_SHOWN: Final = 100
 
 
 class Telemetry:
@@ -42,6 +48,11 @@ class Telemetry:
         self._commit_records = metrics.histogram("mailcascade_commit_records")
         self._outage = metrics.gauge("mailcascade_outage_open")
         self._lanes = metrics.gauge("mailcascade_lanes_owned")
+        self._out: set[tuple[Blame, str]] = set()
+        #: The rule that each breaker with a series is shown under.
+        self._shown: dict[tuple[Blame, str], str] = {}
+        for kind in Blame:
+            metrics.gauge("mailcascade_breakers_open", kind=kind).set(0)
 
     def watch(self, figures: Callable[[], Sequence[RelayFigures]]) -> None:
         """Show how each relay stands, whenever somebody looks."""
@@ -138,15 +149,39 @@ class Telemetry:
         self._lanes.set(lanes)
         _log.info(f"lanes.{change}", lanes=lanes)
 
-    def relay(self, outage: Outage | None) -> None:
-        """Show that the relay went out (with the reason), or is back."""
-        self._outage.set(0 if outage is None else 1)
+    def put_off(self, kind: Blame) -> None:
+        """Count a mail that waits in the tiers for something that is out."""
+        self._metrics.counter("mailcascade_put_off_total", kind=kind).inc()
+
+    def out(self, kind: Blame, name: str, outage: Outage | None) -> None:
+        """Show what went out (with the reason) or is back."""
+        key = kind, name
+        if (rule := self._shown.pop(key, None)) is not None:
+            self._metrics.forget(_SINCE, kind=kind, what=name, rule=rule)
         if outage is None:
-            _log.info("relay.recovered")
-            return
+            self._out.discard(key)
+            _log.info(f"{kind}.recovered", name=name)
+        else:
+            self._out.add(key)
+            self._tell(key, outage)
+        self._metrics.gauge("mailcascade_breakers_open", kind=kind).set(
+            sum(known is kind for known, _ in self._out)
+        )
+
+    def paused_by(self, outage: Callable[[], Outage | None]) -> None:
+        """Show whether no mail can go out, as `outage` tells whenever the metrics are read."""
+        self._outage.set_function(lambda: 0 if outage() is None else 1)
+
+    def _tell(self, key: tuple[Blame, str], outage: Outage) -> None:
+        kind, name = key
         failure = outage.failure
+        if len(self._shown) < _MOST_SHOWN:
+            self._shown[key] = failure.rule
+            gauge = self._metrics.gauge(_SINCE, kind=kind, what=name, rule=failure.rule)
+            gauge.set(outage.since / 1000)
         _log.error(
-            "relay.outage",
+            f"{kind}.outage",
+            name=name,
             since=outage.since,
             scope=failure.scope,
             kind=failure.kind,
@@ -155,13 +190,6 @@ class Telemetry:
             rule=failure.rule,
             text=failure.text,
         )
-
-    def registry(self, outage: Outage | None) -> None:
-        """Show that the schema registry does not answer, or answers again."""
-        if outage is None:
-            _log.info("registry.recovered")
-        else:
-            _log.error("registry.outage", since=outage.since, text=outage.failure.text)
 
     def _written(self, topic: str, number: int) -> None:
         if topic in (self._topology.ledger, self._topology.suppressions):

@@ -1,6 +1,7 @@
 """Whether a mail may be sent now: its time has come, is still to come, or is over."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from retry_topics.headers import Journey
 from schemas.events import SignupEvent
@@ -25,6 +26,10 @@ class TimeOver:
 
 Verdict = Proceed | Wait | TimeOver
 
+#: For so long a mail waits for a recipient's domain that wants nothing from us, without an attempt:
+#: what RFC 5321 (4.5.4.1) gives a mail, at least four days.
+LONGEST_PATIENCE_MS: Final = 4 * 86_400_000
+
 
 def triage(event: SignupEvent, journey: Journey, now: int) -> Verdict:
     """Decide by the clock alone. A mail that would only become due after its end is over now."""
@@ -32,3 +37,16 @@ def triage(event: SignupEvent, journey: Journey, now: int) -> Verdict:
     if event.expires_at is not None and max(now, due_at) >= event.expires_at:
         return TimeOver()
     return Wait(due_at) if due_at > now else Proceed()
+
+
+def put_off(event: SignupEvent, seconds: float, now: int) -> Wait | TimeOver:
+    """Decide about a mail that something keeps back for so long."""
+    due_at = now + round(seconds * 1000)
+    if event.expires_at is not None and due_at >= event.expires_at:
+        return TimeOver()
+    return Wait(due_at)
+
+
+def is_overdue(event: SignupEvent, now: int) -> bool:
+    """Tell whether a mail has waited longer than its recipient's domain is waited for."""
+    return now - max(event.occurred_at, event.not_before or 0) > LONGEST_PATIENCE_MS

@@ -11,6 +11,14 @@ from schemas.mail_states import SETTLED, MailState
 NOT_KNOWN: Final = "accepted a moment ago, or not one of ours: the status view does not know it yet"
 
 
+#: What a mail waits for that is out, by the reason in its ledger entry.
+_OUT: Final = {
+    "domain-out": "recipient's domain, which refuses us,",
+    "template-out": "template, whose content was refused too often,",
+    "sender-out": "sender, which the relay refuses,",
+}
+
+
 def summary_of(mail: MailStatus, retries: int) -> str:
     """Return the sentence; `retries` is how many tiers a mail can go through."""
     return _SENTENCES[mail.state](mail, retries) + _cancellation(mail)
@@ -44,6 +52,8 @@ def _queued(mail: MailStatus, _retries: int) -> str:
 
 
 def _scheduled(mail: MailStatus, _retries: int) -> str:
+    if (what := _OUT.get(mail.reason)) is not None:
+        return _said(f"waits for its {what}{_until(mail.due_at)}, without an attempt", mail)
     instant = mail.not_before if mail.not_before is not None else mail.due_at
     return "scheduled" if instant is None else f"scheduled for {show_instant(instant)}"
 
@@ -112,6 +122,10 @@ def _cancellation(mail: MailStatus) -> str:
 def _said(sentence: str, mail: MailStatus) -> str:
     reply = reply_of(mail.code, mail.enhanced, mail.text)
     return f"{sentence}: {reply}" if reply else sentence
+
+
+def _until(instant: int | None) -> str:
+    return "" if instant is None else f" until {show_instant(instant)}"
 
 
 def _due(instant: int | None) -> str:

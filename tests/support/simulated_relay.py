@@ -24,6 +24,8 @@ class Answer(Enum):
     NO_SUCH_RECIPIENT = "5.1.1"
     REFUSED = "5.7.1"
     LATER = "4.2.0"
+    BLOCKED = "the recipient's domain has us on a block list"
+    SPAM = "the content is refused"
     BROKEN = "accepted, and the connection broke before the reply"
     BROKEN_BEFORE = "the connection broke behind the final dot, and nothing was accepted"
 
@@ -44,6 +46,10 @@ REFUSED = Failure(
 LATER = Failure(
     Scope.RECIPIENT, FailureClass.TRANSIENT, Phase.RCPT, "4.2.0 later", "later", 450, "4.2.0"
 )
+BLOCKED = Failure(
+    Scope.SENDER, FailureClass.TRANSIENT, Phase.RCPT, "blocked by a list", "address-blocked", 554
+)
+SPAM = Failure(Scope.MESSAGE, FailureClass.PERMANENT, Phase.DOT, "spam", "content-refused", 554)
 OUTAGE = Failure(
     Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, "connection refused", "unreachable"
 )
@@ -52,6 +58,8 @@ _REPLIES: dict[Answer, Outcome] = {
     Answer.NO_SUCH_RECIPIENT: NO_SUCH_RECIPIENT,
     Answer.REFUSED: REFUSED,
     Answer.LATER: LATER,
+    Answer.BLOCKED: BLOCKED,
+    Answer.SPAM: SPAM,
     Answer.BROKEN: Ambiguous("connection reset"),
     Answer.BROKEN_BEFORE: Ambiguous("connection reset"),
 }

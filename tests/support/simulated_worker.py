@@ -6,16 +6,20 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tenacity import wait_fixed
-
+from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import BackOff, Recovery
 from consumers.delivery.figures import RelayFigures
+from consumers.delivery.guard import RECOVERIES, Guard
 from consumers.delivery.message import Message
 from consumers.delivery.protocol import Begins
+from consumers.delivery.relays import RelayGroup
+from consumers.delivery.standing import Relay
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Barrier, Batch, Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
 from consumers.mailer.engine import Engine, Intentions
-from consumers.mailer.gate import Outage, OutageGate
+from consumers.mailer.gate import RegistryGate
+from consumers.mailer.guards import Guards
 from consumers.mailer.job import Report
 from consumers.mailer.keeper import Keeper
 from consumers.mailer.lanes import Lanes
@@ -24,6 +28,7 @@ from consumers.mailer.ledger.lane import RecordKey
 from consumers.mailer.poller import Poller, PollerParts
 from consumers.mailer.processor import Processor, ProcessorParts
 from consumers.mailer.telemetry import Telemetry
+from consumers.mailer.throttles import Throttles, Tolerance
 from retry_topics.failure import Outcome
 from retry_topics.policy import RetryPolicy
 from retry_topics.topology import Topology
@@ -39,6 +44,9 @@ from tests.support.simulated_kafka import MemoryConsumer, MemoryKafka, MemoryPro
 
 _DRAIN_SECONDS: Final = 0.2
 _COMMIT_TRIES: Final = 8
+#: A relay that is out is asked again each second.
+_SECOND: Final = BackOff(1.0, 1.0)
+_RECOVERIES: Final = {**RECOVERIES, Blame.RELAY: Recovery(_SECOND, _SECOND)}
 
 
 class _Paused(Exception):
@@ -191,7 +199,7 @@ class Worker:
         self._telemetry = surroundings.telemetry
         self._reports = _Reports(surroundings)
         self._restorer = MemoryRestorer(self, kafka, topology)
-        self._relay_gate = self._gate(self._telemetry.relay)
+        self._guards = self._guard()
         self.engine = Engine(
             surroundings.loop, self._processor(), self._reports.put, surroundings.crashed
         )
@@ -208,7 +216,7 @@ class Worker:
                 reports=self._reports,
                 committer=self.committer,
                 ownership=ownership,
-                outage=lambda: self._relay_gate.outage,
+                outage=self._guards.outage,
                 telemetry=self._telemetry,
                 clock=clock,
                 max_in_flight=8,
@@ -255,9 +263,7 @@ class Worker:
                 codec=_CODEC,
                 catalogue=self._with.catalogue,
                 composer=_Composer(),
-                delivery=_Delivery(self, self._with),
-                relay_gate=self._relay_gate,
-                registry_gate=self._gate(self._telemetry.registry),
+                guards=self._guards,
                 policy=RetryPolicy(topology.tiers),
                 endings=endings,
                 commands=Commands(endings),
@@ -268,8 +274,11 @@ class Worker:
             )
         )
 
-    def _gate(self, changed: Callable[[Outage | None], None]) -> OutageGate:
-        return OutageGate(self._with.clock, changed, self._with.sleep, wait_fixed(1))
+    def _guard(self) -> Guards:
+        guard = Guard(self._with.clock, lambda: 1.0, self._telemetry.out, _RECOVERIES)
+        relays = RelayGroup([Relay("relay", _Delivery(self, self._with))], guard)
+        registry = RegistryGate(guard, self._with.sleep)
+        return Guards(relays, registry, Throttles(guard, Tolerance()), self._with.sleep)
 
     def committer_parts(self) -> CommitterParts:
         """Return what the worker's committer works with."""

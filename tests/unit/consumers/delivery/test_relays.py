@@ -1,14 +1,17 @@
 """Several relays share the mails by weight, and nobody's mail waits for one that is out."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
+from consumers.delivery.blame import Blame
 from consumers.delivery.figures import PoolFigures, RelayFigures
 from consumers.delivery.message import Message
 from consumers.delivery.protocol import Begins
-from consumers.delivery.relays import OUT_SECONDS, Relay, RelayGroup
+from consumers.delivery.relays import RelayGroup
+from consumers.delivery.standing import Relay
 from retry_topics.failure import (
     Accepted,
     Ambiguous,
@@ -19,6 +22,7 @@ from retry_topics.failure import (
     Scope,
 )
 from tests.support.clock import ManualClock
+from tests.support.guards import guard_with
 
 MESSAGE = Message("<1@x>", "a@example.com", "b@example.org", b"Subject: x\r\n\r\n")
 OUT = Failure(Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, "away", "unreachable")
@@ -32,11 +36,14 @@ class FakeRelay:
         self.outcome: Outcome = Accepted(f"250 {name}")
         self.sent = 0
         self.closed = False
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         if begins is not None:
             await begins()
         self.sent += 1
+        await self.gate.wait()
         return self.outcome
 
     def figures(self) -> Sequence[RelayFigures]:
@@ -54,8 +61,9 @@ def clock() -> ManualClock:
 
 def group_of(clock: ManualClock, *weights: int) -> tuple[RelayGroup, list[FakeRelay]]:
     fakes = [FakeRelay(str(number)) for number in range(len(weights))]
-    relays = [Relay(fake, weight) for fake, weight in zip(fakes, weights, strict=True)]
-    return RelayGroup(relays, clock), fakes
+    pairs = zip(fakes, weights, strict=True)
+    relays = [Relay(fake.name, fake, weight) for fake, weight in pairs]
+    return RelayGroup(relays, guard_with(clock)[0]), fakes
 
 
 async def replies(group: RelayGroup, times: int) -> list[str]:
@@ -82,7 +90,7 @@ async def test_a_mail_goes_to_the_next_relay_when_one_is_out(clock: ManualClock)
     assert first.sent == 1
 
     first.outcome = Accepted("250 0")
-    clock.advance(OUT_SECONDS + 1)
+    clock.advance(1)
     assert sorted(await replies(group, 10)) == ["250 0"] * 5 + ["250 1"] * 5
 
 
@@ -106,16 +114,22 @@ async def test_a_relay_that_lost_its_turns_comes_before_the_stand_by(clock: Manu
     assert stand_by.sent == 0
 
 
-async def test_when_all_are_out_all_are_asked(clock: ManualClock) -> None:
+async def test_when_all_are_out_each_is_asked_as_its_back_off_allows(clock: ManualClock) -> None:
     """Whichever comes back first takes the next probe; until then the first one's reason counts."""
     group, (first, second) = group_of(clock, 1, 1)
     first.outcome = second.outcome = OUT
     assert await group.send(MESSAGE) == OUT
     assert await group.send(MESSAGE) == OUT
-    assert (first.sent, second.sent) == (2, 2)
+    assert (first.sent, second.sent) == (1, 1)
+    assert group.pause() == 0.5
+    assert group.outage is not None
 
+    clock.advance(0.5)
     second.outcome = Accepted("250 1")
+    assert group.pause() == 0
     assert await replies(group, 1) == ["250 1"]
+    assert group.pause() is None
+    assert group.outage is None
 
 
 async def test_a_relay_that_names_a_time_is_out_until_then(clock: ManualClock) -> None:
@@ -170,3 +184,99 @@ async def test_a_group_shows_each_relay(clock: ManualClock) -> None:
     await replies(group, 3)
 
     assert [(each.relay, each.pool.busy) for each in group.figures()] == [("0", 2), ("1", 1)]
+
+
+def from_sender(sender: str, recipient: str = "b@example.org") -> Message:
+    return Message("<1@x>", sender, recipient, b"From: %b\r\n\r\n" % sender.encode())
+
+
+class Fussy(FakeRelay):
+    """Refuses one sender, and relays to some recipients only."""
+
+    refused = Failure(
+        Scope.SENDER, FailureClass.CONFIG, Phase.MAIL, "not yours", "sender-forbidden", 553
+    )
+    denied = Failure(Scope.ENDPOINT, FailureClass.CONFIG, Phase.RCPT, "no", "relaying-denied", 554)
+
+    def __init__(self, name: str, sender: str = "", denies: str = "") -> None:
+        super().__init__(name)
+        self.sender = sender
+        self.denies = denies
+
+    async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
+        self.sent += 1
+        if message.envelope_from == self.sender:
+            return self.refused
+        if self.denies and message.envelope_to.startswith(self.denies):
+            return self.denied
+        return self.outcome
+
+
+async def test_a_refused_sender_holds_its_own_mails_only(clock: ManualClock) -> None:
+    """They wait for the sender's own probe; the others go out."""
+    relay = Fussy("0", sender="a@x")
+    group = RelayGroup([Relay("0", relay)], guard_with(clock)[0], senders=2)
+    assert await group.send(from_sender("a@x")) == Fussy.refused
+
+    hold = group.hold(from_sender("a@x"))
+    assert hold is not None
+    assert (hold.kind, hold.name, hold.seconds) == (Blame.SENDER, "a@x", 30.0)
+    assert group.hold(from_sender("b@x")) is None
+    assert group.pause() is None
+    assert isinstance(await group.send(from_sender("b@x")), Accepted)
+    assert await group.send(from_sender("a@x")) == Fussy.refused
+    assert relay.sent == 2
+
+    clock.advance(30)
+    relay.sender = ""
+    assert group.hold(from_sender("a@x")) is None
+    assert isinstance(await group.send(from_sender("a@x")), Accepted)
+    assert group.hold(from_sender("a@x")) is None
+
+
+async def test_the_only_sender_that_is_refused_holds_everything(clock: ManualClock) -> None:
+    """There is nothing else to send, so records stay where they are."""
+    group = RelayGroup([Relay("0", Fussy("0", sender="a@x"))], guard_with(clock)[0])
+    await group.send(from_sender("a@x"))
+    assert group.pause() == 30.0
+    assert group.outage is not None
+    assert group.outage.failure == Fussy.refused
+
+
+async def test_a_sender_that_one_relay_refuses_goes_through_the_other(clock: ManualClock) -> None:
+    """Without waiting, and without asking the first one again before its time."""
+    first, second = Fussy("0", sender="a@x"), FakeRelay("1")
+    group = RelayGroup([Relay("0", first), Relay("1", second, 0)], guard_with(clock)[0])
+    for _ in range(5):
+        assert await group.send(from_sender("a@x")) == Accepted("250 1")
+    assert first.sent == 1
+    assert group.hold(from_sender("a@x")) is None
+    assert group.pause() is None
+
+
+async def test_recipients_in_a_row_that_are_denied_put_the_relay_out(clock: ManualClock) -> None:
+    """One among others uses an attempt of its mail; a relay that relays nothing is out."""
+    group = RelayGroup([Relay("0", Fussy("0", denies="no"))], guard_with(clock)[0])
+    assert isinstance(await group.send(from_sender("a@x")), Accepted)
+    said = [await group.send(from_sender("a@x", f"no{number}@y")) for number in range(3)]
+    assert [isinstance(o, Failure) and o.is_outage for o in said] == [False, False, True]
+    assert group.pause() == 30.0
+
+
+async def test_one_probe_at_a_time_asks_a_relay_that_is_out(clock: ManualClock) -> None:
+    """Meanwhile the others hear what was said last; one that is given up lets another ask."""
+    group, (relay,) = group_of(clock, 1)
+    relay.outcome = OUT
+    await group.send(MESSAGE)
+    clock.advance(1)
+    relay.gate.clear()
+    probe = asyncio.ensure_future(group.send(MESSAGE))
+    await asyncio.sleep(0)
+    assert await group.send(MESSAGE) == OUT
+    assert relay.sent == 2
+    assert (group.pause() or 0) > 0
+
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    assert group.pause() == 0

@@ -218,3 +218,73 @@ def test_a_demand_that_ends_with_its_mail_is_written_after_it(world: World) -> N
         world.step(world.workers["a"], commits=False)
     world.answer(world.relay.waiting[0], Answer.REFUSED)
     assert states(world, mail) == [MailState.DEAD, MailState.DISCARDED]
+
+
+def test_a_mail_whose_domain_refuses_us_waits_without_an_attempt(world: World) -> None:
+    """The ledger says for what and since when; the mail is sent once the domain takes mail."""
+    mail, other = post(world), post(world, HOLD)
+    turn(world)
+    world.answer(world.relay.waiting[0], Answer.BLOCKED)
+    for _ in range(3):
+        turn(world)
+    put_off, again = world.entries(mail)[-1], world.entries(other)[-1]
+    for entry in (put_off, again):
+        assert (entry.state, entry.attempts) == (MailState.SCHEDULED, 0)
+        assert (entry.reason, entry.rule, entry.code) == ("domain-out", "address-blocked", 554)
+        assert entry.text.startswith("blocked by a list (since ")
+    assert world.relay.waiting == []
+    assert states(world, mail)[-2:] == [MailState.SCHEDULED, MailState.SENT]
+    assert states(world, other)[-1] is MailState.SENT
+    assert {entry.attempts for entry in world.entries(mail) + world.entries(other)} == {0}
+
+
+def test_a_domain_that_never_wants_us_uses_up_attempts_after_four_days(world: World) -> None:
+    """Such a mail would circle for ever."""
+    mail = post(world)
+    for _ in range(6 * 24 * 4):
+        world.round(Answer.BLOCKED)
+        world.advance(600)
+    assert {entry.attempts for entry in world.entries(mail)} == {0}
+    for _ in range(100):
+        world.round(Answer.BLOCKED)
+        world.advance(60)
+    last = world.entries(mail)[-1]
+    assert (last.state, last.reason, last.attempts) == (MailState.DEAD, "exhausted", 3)
+
+
+def test_a_mail_that_would_expire_before_its_domain_is_asked_again_expires(world: World) -> None:
+    """Nobody is told late what was true for a minute."""
+    mail = post(world, expires_at=world.clock.now_ms() + 50_000)
+    turn(world)
+    world.answer(world.relay.waiting[0], Answer.BLOCKED)
+    assert states(world, mail) == [MailState.EXPIRED]
+
+
+def test_a_template_of_which_too_much_is_refused_pauses(world: World) -> None:
+    """Twenty mails show it; nineteen are dead, the last and the next ones wait."""
+    refused = [post(world) for _ in range(20)]
+    for _ in refused:
+        turn(world)
+        world.answer(world.relay.waiting[0], Answer.SPAM)
+    late, other = post(world), post(world, SECURITY)
+    for _ in range(3):
+        turn(world)
+    waits = [world.entries(mail)[-1] for mail in (refused[-1], late)]
+    assert [(e.state, e.reason, e.attempts) for e in waits] == [
+        (MailState.SCHEDULED, "template-out", 0)
+    ] * 2
+    (waiting,) = world.relay.waiting
+    assert waiting.mail == other.id
+    assert states(world, late)[-1] is MailState.SENT
+    assert states(world, refused[-1])[-1] is MailState.SENT
+    assert states(world, refused[0]) == [MailState.DEAD]
+
+
+def test_a_put_off_mail_can_be_cancelled(world: World) -> None:
+    """While it waits, as any other that waits."""
+    mail = post(world)
+    turn(world)
+    world.answer(world.relay.waiting[0], Answer.BLOCKED)
+    turn(world)
+    world.demand(mail, ControlAction.CANCEL, "acme")
+    assert states(world, mail) == [MailState.SCHEDULED, MailState.CANCELLED]

@@ -31,6 +31,17 @@ ASKED_AT = ACCEPTED_AT + 5_000
             "scheduled for 2027-01-15T09:00:00Z",
         ),
         (
+            replace(
+                quiet(MailState.SCHEDULED),
+                due_at=ACCEPTED_AT + HOUR_MS,
+                reason="domain-out",
+                code=554,
+                text="blocked by a list (since 2027-01-15T08:00:00Z)",
+            ),
+            "waits for its recipient's domain, which refuses us, until 2027-01-15T09:00:00Z, "
+            "without an attempt: 554 blocked by a list (since 2027-01-15T08:00:00Z)",
+        ),
+        (
             replace(quiet(MailState.SENT), code=250, enhanced="2.0.0", text="Ok: queued"),
             "accepted by the relay at 2027-01-15T08:01:02Z: 250 2.0.0 Ok: queued",
         ),

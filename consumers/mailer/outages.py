@@ -1,0 +1,46 @@
+"""What is out in this process, with reason and since when: for readiness and for people."""
+
+from dataclasses import dataclass, field
+
+from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import Outage
+from schemas.instants import show_instant
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOutage:
+    """One thing that is out."""
+
+    kind: Blame
+    name: str
+    outage: Outage
+
+    def __str__(self) -> str:
+        failure = self.outage.failure
+        code = f"{failure.code} " if failure.code is not None else ""
+        enhanced = f"{failure.enhanced} " if failure.enhanced is not None else ""
+        since = show_instant(self.outage.since)
+        return f"{self.kind} {self.name} is out since {since}: {code}{enhanced}{failure.text}"
+
+
+@dataclass(slots=True)
+class OutageBook:
+    """All that are out, by kind and name. Written on the event loop, read by any thread."""
+
+    _open: dict[tuple[Blame, str], OpenOutage] = field(default_factory=dict)
+
+    def told(self, kind: Blame, name: str, outage: Outage | None) -> None:
+        """Take note of a change."""
+        if outage is None:
+            self._open.pop((kind, name), None)
+        else:
+            self._open[kind, name] = OpenOutage(kind, name, outage)
+
+    def open(self) -> tuple[OpenOutage, ...]:
+        """Return everything that is out, the oldest first."""
+        # The list is made in one step, whatever is written meanwhile.
+        return tuple(sorted(list(self._open.values()), key=lambda known: known.outage.since))
+
+    def count(self, kind: Blame) -> int:
+        """Return how many of a kind are out."""
+        return sum(key[0] is kind for key in list(self._open))
