@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery.connection import Connection, SessionFailed, Timeouts
+from consumers.delivery.figures import Stopwatch
 from consumers.delivery.outcome import classify
 from consumers.delivery.pool import ConnectionPool, Lease
 from consumers.delivery.wire import CONNECTION_LOST, Wire
@@ -60,7 +61,8 @@ class FakeOpener:
             raise SessionFailed(self.failure)
         if self.standing >= self.room:
             raise SessionFailed(NO_ROOM)
-        connection = Connection(StandingWire(), Timeouts(), classify)
+        watch = Stopwatch(ManualClock())
+        connection = Connection(StandingWire(), Timeouts(), classify, watch)
         self.opened.append(connection)
         return connection
 
