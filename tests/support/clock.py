@@ -14,8 +14,8 @@ class ManualClock:
         return self._now_ms / 1000
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self._now_ms += round(seconds * 1000)
+        """Let time pass: whole milliseconds, and one at least, or a deadline would never come."""
+        self._now_ms += max(round(seconds * 1000), int(seconds > 0))
 
     async def sleep(self, seconds: float) -> None:
         """Pass for `asyncio.sleep`: the time is over at once."""
