@@ -17,6 +17,10 @@ _BROKER: Final = re.compile(
 )
 _SMTP_SCHEMES: Final = ("smtp", "smtp+starttls", "smtps")
 _HEADER_NAME: Final = re.compile(r"[!-9;-~]{1,60}")
+_LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
+_DKIM_KEY: Final = re.compile(
+    rf"(?=[^=]{{1,253}}=){_LABEL}(?:\.{_LABEL})*\._domainkey\.{_LABEL}(?:\.{_LABEL})*=.+"
+)
 _MAIL_HEADERS: Final = re.compile(
     r"(content|list|resent)-.*|from|to|b?cc|sender|reply-to|subject|date|message-id|in-reply-to|"
     r"references|comments|keywords|auto-submitted|mime-version|return-path|received|dkim-signature",
@@ -154,6 +158,20 @@ def header_name(text: str) -> str:
     if _MAIL_HEADERS.fullmatch(text):
         raise ValueError("mails have a header of this name for something else")
     return text
+
+
+def dkim_keys(value: object) -> object:
+    """Split keys, each a DNS record's name and a file, separated by blanks."""
+    if not isinstance(value, str):
+        return value
+    keys = tuple(value.split())
+    names = [key.partition("=")[0].lower() for key in keys]
+    for key, name in zip(keys, names, strict=True):
+        if not _DKIM_KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is not SELECTOR._domainkey.DOMAIN=FILE")
+        if names.count(name) > 1:
+            raise ValueError(f"{name} has two keys")
+    return keys
 
 
 def replication(value: object) -> object:

@@ -145,6 +145,13 @@ class Settings(BaseSettings):
         description="Header by which the provider knows a mail that is handed over twice; none by "
         "default.",
     )
+    dkim_keys: Annotated[tuple[str, ...], BeforeValidator(types.dkim_keys)] = Field(
+        (),
+        title="SELECTOR._domainkey.DOMAIN=FILE with a private key in PEM, RSA or Ed25519; several "
+        "separated by blanks",
+        description="The keys that sign every mail by DKIM, each by the name of its DNS record; "
+        "none by default.",
+    )
     http_host: Word = Field(
         "127.0.0.1",
         title="a host name or address; one that is not loopback needs MAILCASCADE_API_KEYS_FILE",

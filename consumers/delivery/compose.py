@@ -19,6 +19,7 @@ class Composer:
             BrokenCatalogue: one line for each thing that is wrong with any of them.
         """
         self._renderer = Renderer(catalogue)
+        self._signer = letterhead.signer
         self._return_path = letterhead.return_path or ReturnPath(letterhead.sender.address)
         self._frames = {
             name: Frame(name, letterhead.sender, letterhead.idempotency_header)
@@ -34,10 +35,9 @@ class Composer:
         """
         rendered = self._renderer.render(event)
         mail = self._frames[event.template].assemble(event, generation, rendered)
+        content = mail.content
+        if self._signer is not None:
+            content = self._signer.sign(content, mail.dated_ms // 1000)
         address = event.recipient.address
-        return Message(
-            mail.message_id,
-            self._return_path.of(event.event_id, address),
-            address,
-            mail.content,
-        )
+        sender = self._return_path.of(event.event_id, address)
+        return Message(mail.message_id, sender, address, content)

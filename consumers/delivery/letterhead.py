@@ -1,6 +1,8 @@
 """What all mails of a deployment have in common: who they come from, where bounces go."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from consumers.delivery.sender import InvalidSender, ReturnPath, Sender
 from runtime.settings import Settings, env_name
@@ -10,16 +12,26 @@ class UnfitLetterhead(ValueError):
     """A setting that every mail needs cannot be used; the message names it."""
 
 
+class Signer(Protocol):
+    """Signs mails, the same one always to the same bytes."""
+
+    def sign(self, content: bytes, at: int) -> bytes:
+        """Return the complete mail, signed `at` so many seconds since 1970."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Letterhead:
     """What stands on every mail.
 
-    Without a `return_path` bounces go to the sender; without an `idempotency_header` there is none.
+    Without a `return_path` bounces go to the sender; without an `idempotency_header` there is none;
+    without a `signer` mails go unsigned.
     """
 
     sender: Sender
     return_path: ReturnPath | None = None
     idempotency_header: str | None = None
+    signer: Signer | None = None
 
 
 def letterhead_of(settings: Settings) -> Letterhead:
@@ -32,7 +44,12 @@ def letterhead_of(settings: Settings) -> Letterhead:
         sender = Sender.parse(settings.mail_from)
     except InvalidSender as error:
         raise UnfitLetterhead(f"{env_name('mail_from')}: {error}") from error
-    return Letterhead(sender, _return_path(settings.return_path), settings.idempotency_header)
+    return Letterhead(
+        sender,
+        _return_path(settings.return_path),
+        settings.idempotency_header,
+        _signer(settings.dkim_keys),
+    )
 
 
 def _return_path(text: str | None) -> ReturnPath | None:
@@ -42,3 +59,16 @@ def _return_path(text: str | None) -> ReturnPath | None:
         return ReturnPath.parse(text)
     except InvalidSender as error:
         raise UnfitLetterhead(f"{env_name('return_path')}: {error}") from error
+
+
+def _signer(keys: Sequence[str]) -> Signer | None:
+    if not keys:
+        return None
+    # Loaded here, so that a worker that signs nothing does not carry the cryptography.
+    from consumers.delivery.dkim import KeyPlace, UnfitKey  # noqa: PLC0415
+    from consumers.delivery.dkim import Signer as DkimSigner  # noqa: PLC0415
+
+    try:
+        return DkimSigner([KeyPlace.parse(key) for key in keys])
+    except UnfitKey as error:
+        raise UnfitLetterhead(f"{env_name('dkim_keys')}: {error}") from error

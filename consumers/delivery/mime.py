@@ -35,9 +35,10 @@ def mailbox(address: str, name: str | None) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A mail's bytes, and its Message-ID with the angle brackets."""
+    """A mail's bytes, its Message-ID with the angle brackets, and its date in Unix milliseconds."""
 
     message_id: str
+    dated_ms: int
     content: bytes
 
 
@@ -69,6 +70,7 @@ class Frame:
         Raises:
             Unrenderable: the recipient's address cannot stand in a header or an envelope.
         """
+        dated_ms = max(event.occurred_at, event.not_before or 0)
         message_id = f"<{_token(event.event_id)}@{self._domain}>"
         if self._is_idempotent:
             extra += self._idempotency + _once(event.event_id, generation)
@@ -79,7 +81,7 @@ class Frame:
                 b"\r\nSubject: ",
                 unstructured(one_line(rendered.subject)),
                 b"\r\nDate: ",
-                date(max(event.occurred_at, event.not_before or 0)),
+                date(dated_ms),
                 b"\r\nMessage-ID: ",
                 message_id.encode("ascii"),
                 extra,
@@ -90,7 +92,7 @@ class Frame:
                 self._end,
             )
         )
-        return Assembled(message_id, content)
+        return Assembled(message_id, dated_ms, content)
 
 
 def _recipient(recipient: Recipient) -> bytes:
