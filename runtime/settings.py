@@ -145,6 +145,13 @@ class Settings(BaseSettings):
         description="Header by which the provider knows a mail that is handed over twice; none by "
         "default.",
     )
+    unsubscribe_url: Word | None = Field(
+        None,
+        title="an https URL such as https://example.com/unsubscribe/{id}, with {id}, {template} or "
+        "variables of the template",
+        description="Where recipients of mails of the category subscription unsubscribe, for "
+        "templates that do not say it themselves.",
+    )
     dkim_keys: Annotated[tuple[str, ...], BeforeValidator(types.dkim_keys)] = Field(
         (),
         title="SELECTOR._domainkey.DOMAIN=FILE with a private key in PEM, RSA or Ed25519; several "

@@ -11,6 +11,7 @@ from typing import Final
 
 from schemas.errors import BrokenCatalogue, UnknownTemplate
 from schemas.manifest import Category, Manifest, OnAmbiguous, read_manifest
+from schemas.url_patterns import UrlPattern
 from schemas.variables import Variable
 
 DEFAULT_DIRECTORY: Final = Path(__file__).parent / "templates"
@@ -43,7 +44,8 @@ class Template:
     """One template: what it declares, and its sources by locale.
 
     `ttl_ms` says how long its mails are worth sending; None: they do not expire of themselves.
-    `ignores_suppression`: they go to suppressed recipients too. `required` are the names of the
+    `ignores_suppression`: they go to suppressed recipients too. `unsubscribe_url`: the manifest's
+    own; None: a subscription mail has the one of the settings. `required` are the names of the
     variables that it cannot do without.
     """
 
@@ -54,6 +56,7 @@ class Template:
     variables: Mapping[str, Variable]
     sources: Mapping[str, TemplateSource]
     ignores_suppression: bool = False
+    unsubscribe_url: UrlPattern | None = None
     required: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -181,6 +184,7 @@ def _template(manifest: Manifest, sources: Mapping[str, TemplateSource]) -> Temp
         manifest.variables,
         sources,
         manifest.ignores_suppression,
+        manifest.unsubscribe_url,
     )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from schemas.url_patterns import InvalidPattern, UrlPattern
 from schemas.variables import Kind, Variable
 
 
@@ -31,6 +32,7 @@ class Manifest:
     """What a template declares. `ttl_ms` None: its mails do not expire of themselves.
 
     `ignores_suppression`: its mails go to suppressed recipients too; only a security mail may.
+    `unsubscribe_url`: where its recipients unsubscribe; only a subscription mail has one.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Manifest:
     ttl_ms: int | None
     on_ambiguous: OnAmbiguous
     ignores_suppression: bool
+    unsubscribe_url: UrlPattern | None
     variables: Mapping[str, Variable]
 
 
@@ -49,7 +52,10 @@ _VARIABLE_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _KEYS: Final = frozenset(
-    {"name", "category", "ttl", "on_ambiguous", "ignores_suppression", "variables"}
+    {
+        *("name", "category", "ttl", "on_ambiguous"),
+        *("ignores_suppression", "unsubscribe_url", "variables"),
+    }
 )
 _VARIABLE_KEYS: Final = frozenset({"kind", "max_length", "required", "description", "multiline"})
 
@@ -164,6 +170,7 @@ def _manifest(table: _Table, directory_name: str) -> Manifest:
         table.duration("ttl"),
         table.choice("on_ambiguous", OnAmbiguous),
         _ignores_suppression(table, category),
+        _unsubscribe_url(table, category, variables),
         variables,
     )
 
@@ -175,6 +182,24 @@ def _ignores_suppression(table: _Table, category: Category) -> bool:
             f"{table.prefix}ignores_suppression: is for the category {Category.SECURITY} only"
         )
     return ignores
+
+
+def _unsubscribe_url(
+    table: _Table, category: Category, variables: Mapping[str, Variable]
+) -> UrlPattern | None:
+    if "unsubscribe_url" not in table.values:
+        return None
+    place = f"{table.prefix}unsubscribe_url"
+    if category is not Category.SUBSCRIPTION:
+        table.problems.append(f"{place}: is for the category {Category.SUBSCRIPTION} only")
+        return None
+    try:
+        pattern = UrlPattern.parse(table.text("unsubscribe_url"))
+    except InvalidPattern as error:
+        table.problems.append(f"{place}: {error}")
+        return None
+    table.problems.extend(f"{place}: {problem}" for problem in pattern.problems(variables))
+    return pattern
 
 
 def _variable(name: str, table: _Table) -> Variable:

@@ -5,6 +5,12 @@ from consumers.delivery.message import Message
 from consumers.delivery.mime import Frame
 from consumers.delivery.render import Renderer
 from consumers.delivery.sender import ReturnPath
+from consumers.delivery.unsubscribe import (
+    VARIABLE,
+    unsubscribe_headers,
+    unsubscribe_patterns,
+    unsubscribe_url,
+)
 from schemas.catalogue import Catalogue
 from schemas.events import SignupEvent
 
@@ -19,6 +25,7 @@ class Composer:
             BrokenCatalogue: one line for each thing that is wrong with any of them.
         """
         self._renderer = Renderer(catalogue)
+        self._unsubscribe = unsubscribe_patterns(catalogue, letterhead.unsubscribe_url)
         self._signer = letterhead.signer
         self._return_path = letterhead.return_path or ReturnPath(letterhead.sender.address)
         self._frames = {
@@ -33,8 +40,14 @@ class Composer:
             UnknownTemplate: the catalogue has no such template.
             Unrenderable: the event cannot become a mail.
         """
-        rendered = self._renderer.render(event)
-        mail = self._frames[event.template].assemble(event, generation, rendered)
+        pattern = self._unsubscribe.get(event.template)
+        if pattern is None:
+            rendered, headers = self._renderer.render(event), b""
+        else:
+            url = unsubscribe_url(pattern, event)
+            rendered = self._renderer.render(event, {VARIABLE: url})
+            headers = unsubscribe_headers(url)
+        mail = self._frames[event.template].assemble(event, generation, rendered, headers)
         content = mail.content
         if self._signer is not None:
             content = self._signer.sign(content, mail.dated_ms // 1000)

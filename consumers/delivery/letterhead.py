@@ -6,6 +6,7 @@ from typing import Protocol
 
 from consumers.delivery.sender import InvalidSender, ReturnPath, Sender
 from runtime.settings import Settings, env_name
+from schemas.url_patterns import InvalidPattern, UrlPattern
 
 
 class UnfitLetterhead(ValueError):
@@ -25,13 +26,14 @@ class Letterhead:
     """What stands on every mail.
 
     Without a `return_path` bounces go to the sender; without an `idempotency_header` there is none;
-    without a `signer` mails go unsigned.
+    without a `signer` mails go unsigned. `unsubscribe_url` is for templates without their own.
     """
 
     sender: Sender
     return_path: ReturnPath | None = None
     idempotency_header: str | None = None
     signer: Signer | None = None
+    unsubscribe_url: UrlPattern | None = None
 
 
 def letterhead_of(settings: Settings) -> Letterhead:
@@ -49,6 +51,7 @@ def letterhead_of(settings: Settings) -> Letterhead:
         _return_path(settings.return_path),
         settings.idempotency_header,
         _signer(settings.dkim_keys),
+        _unsubscribe_url(settings.unsubscribe_url),
     )
 
 
@@ -59,6 +62,15 @@ def _return_path(text: str | None) -> ReturnPath | None:
         return ReturnPath.parse(text)
     except InvalidSender as error:
         raise UnfitLetterhead(f"{env_name('return_path')}: {error}") from error
+
+
+def _unsubscribe_url(text: str | None) -> UrlPattern | None:
+    if text is None:
+        return None
+    try:
+        return UrlPattern.parse(text)
+    except InvalidPattern as error:
+        raise UnfitLetterhead(f"{env_name('unsubscribe_url')}: {error}") from error
 
 
 def _signer(keys: Sequence[str]) -> Signer | None:

@@ -20,6 +20,7 @@ from schemas.events import SignupEvent
 _SUBJECT: Final = "subject.txt"
 _TEXT: Final = "body.txt"
 _HTML: Final = "body.html"
+_NOTHING: Final[Mapping[str, str]] = {}
 #: What a template's own arithmetic or filters may raise on values that they did not expect.
 _TEMPLATE_FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -80,10 +81,11 @@ class Renderer:
         if problems:
             raise BrokenCatalogue(problems)
 
-    def render(self, event: SignupEvent) -> Rendered:
+    def render(self, event: SignupEvent, extra: Mapping[str, str] = _NOTHING) -> Rendered:
         """Render the event's template in the best locale that it has.
 
-        A variable that the template declares as optional and the event lacks is empty.
+        A variable that the template declares as optional and the event lacks is empty. `extra`
+        holds values that do not come from the event; those of the event go before them.
 
         Raises:
             UnknownTemplate: the catalogue has no such template.
@@ -94,7 +96,7 @@ class Renderer:
         if problems:
             raise Unrenderable("; ".join(f"{p.field}: {p.message}" for p in problems))
         compiled = self._compiled[event.template][template.locale_for(event.locale)]
-        values = {**compiled.defaults, **event.data}
+        values = {**compiled.defaults, **extra, **event.data}
         try:
             return Rendered(
                 _run(compiled.subject, values),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from schemas.catalogue import Catalogue, Template, TemplateSource, VariableProblem
 from schemas.errors import BrokenCatalogue, UnknownTemplate
 from schemas.manifest import Category, OnAmbiguous
+from schemas.url_patterns import UrlPattern
 from schemas.variables import Kind, Variable
 
 MANIFEST = """
@@ -130,6 +131,34 @@ def test_whether_suppressions_are_ignored_is_true_or_false(tmp_path: Path, value
     assert "ignores_suppression: must be true or false" in problems_of(tmp_path)[0]
 
 
+def test_a_subscription_template_may_say_where_to_unsubscribe(tmp_path: Path) -> None:
+    """By a URL of its own, with values of its own."""
+    url = "https://example.com/leave?u={invoice_url}&m={id}"
+    manifest = MANIFEST.replace("transactional", "subscription")
+    write_template(tmp_path, manifest=f'unsubscribe_url = "{url}"{manifest}')
+
+    assert Catalogue.load(tmp_path).get("invoice").unsubscribe_url == UrlPattern.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "category", "problem"),
+    [
+        ("https://example.com", "transactional", "is for the category subscription only"),
+        ("http://example.com", "subscription", "must be an https URL"),
+        ("https://example.com/{note}", "subscription", "{note} must be a required variable"),
+        ("https://example.com/{x}", "subscription", "{x} is no variable, nor {id} or {template}"),
+    ],
+)
+def test_a_wrong_url_to_unsubscribe_is_reported(
+    tmp_path: Path, url: str, category: str, problem: str
+) -> None:
+    """It would fail for every mail."""
+    manifest = MANIFEST.replace("transactional", category)
+    write_template(tmp_path, manifest=f'unsubscribe_url = "{url}"{manifest}')
+
+    assert problems_of(tmp_path) == [f"invoice/template.toml: unsubscribe_url: {problem}"]
+
+
 def test_files_and_hidden_directories_are_left_alone(tmp_path: Path) -> None:
     """A README or an editor's directory beside the templates is no template."""
     template = write_template(tmp_path)
@@ -185,7 +214,7 @@ description = " "
     toml = "bill/template.toml: "
     assert found == [
         toml + "colour: is not known; known are category, ignores_suppression, name, "
-        "on_ambiguous, ttl, variables",
+        "on_ambiguous, ttl, unsubscribe_url, variables",
         toml + "name: must be lower-case words joined by hyphens, not 'Bill'",
         toml + "variables.note: must be a table",
         toml + "variables.Total: must be named by lower-case letters, digits and underscores",
