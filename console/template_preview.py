@@ -75,10 +75,14 @@ class PreviewRequest:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A mail to look at. `locale` is the one that it is written in."""
+    """A mail to look at. `locale` is the one that it is written in.
+
+    Signatures are left out, so that nobody needs the keys to look at a mail.
+    """
 
     name: str
     locale: str
+    bounces_to: str
     mail: EmailMessage
 
     @classmethod
@@ -100,7 +104,7 @@ class Preview:
             composer = Composer(catalogue, letterhead_of(settings))
             message = composer.compose(_event(request, now), generation=0)
         mail = message_from_bytes(message.content, policy=policy.default)
-        return cls(request.name, locale, mail)
+        return cls(request.name, locale, message.envelope_from, mail)
 
     @property
     def html(self) -> str:
@@ -110,6 +114,7 @@ class Preview:
     def show(self, show: Print) -> None:
         """Show the headers as a reader sees them, and the text."""
         show(f"[{self.name}, written in {self.locale}]")
+        show(f"Return-Path: <{self.bounces_to}>")
         for header, value in self.mail.items():
             show(f"{header}: {value}")
         show("")

@@ -9,7 +9,7 @@ from consumers.app import Worker, WorkerParts
 from consumers.delivery.compose import Composer
 from consumers.delivery.endpoint import InvalidRelayUrl, RelayEndpoint, parse_relays
 from consumers.delivery.guard import RECOVERIES
-from consumers.delivery.letterhead import letterhead_of
+from consumers.delivery.letterhead import letterhead_of, signer_of
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.rulebook import RuleBook, UnknownProfile
 from consumers.mailer.outages import OutageBook
@@ -84,7 +84,7 @@ def run_worker(
     """
     topology = topology_of(settings)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
-    composer = Composer(catalogue, letterhead_of(settings))
+    composer = Composer(catalogue, letterhead_of(settings), signer_of(settings))
     classifier = Classifier(RuleBook.load(settings.relay_rules_file))
     check_relays(settings, classifier)
     check_topics(settings, topology)

@@ -1,6 +1,6 @@
 """From an event to the mail that it asks for."""
 
-from consumers.delivery.letterhead import Letterhead
+from consumers.delivery.letterhead import Letterhead, Signer
 from consumers.delivery.message import Message
 from consumers.delivery.mime import Frame
 from consumers.delivery.render import Renderer
@@ -18,15 +18,17 @@ from schemas.events import SignupEvent
 class Composer:
     """Composes the mails of one catalogue; the same event always gives the same bytes."""
 
-    def __init__(self, catalogue: Catalogue, letterhead: Letterhead) -> None:
-        """Compile every template in each of its locales.
+    def __init__(
+        self, catalogue: Catalogue, letterhead: Letterhead, signer: Signer | None = None
+    ) -> None:
+        """Compile every template in each of its locales. Without a `signer` mails go unsigned.
 
         Raises:
             BrokenCatalogue: one line for each thing that is wrong with any of them.
         """
         self._renderer = Renderer(catalogue)
         self._unsubscribe = unsubscribe_patterns(catalogue, letterhead.unsubscribe_url)
-        self._signer = letterhead.signer
+        self._signer = signer
         self._return_path = letterhead.return_path or ReturnPath(letterhead.sender.address)
         self._frames = {
             name: Frame(name, letterhead.sender, letterhead.idempotency_header)

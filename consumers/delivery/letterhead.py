@@ -1,6 +1,5 @@
 """What all mails of a deployment have in common: who they come from, where bounces go."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,14 +24,13 @@ class Signer(Protocol):
 class Letterhead:
     """What stands on every mail.
 
-    Without a `return_path` bounces go to the sender; without an `idempotency_header` there is none;
-    without a `signer` mails go unsigned. `unsubscribe_url` is for templates without their own.
+    Without a `return_path` bounces go to the sender; without an `idempotency_header` there is none.
+    `unsubscribe_url` is for templates without their own.
     """
 
     sender: Sender
     return_path: ReturnPath | None = None
     idempotency_header: str | None = None
-    signer: Signer | None = None
     unsubscribe_url: UrlPattern | None = None
 
 
@@ -50,7 +48,6 @@ def letterhead_of(settings: Settings) -> Letterhead:
         sender,
         _return_path(settings.return_path),
         settings.idempotency_header,
-        _signer(settings.dkim_keys),
         _unsubscribe_url(settings.unsubscribe_url),
     )
 
@@ -73,14 +70,19 @@ def _unsubscribe_url(text: str | None) -> UrlPattern | None:
         raise UnfitLetterhead(f"{env_name('unsubscribe_url')}: {error}") from error
 
 
-def _signer(keys: Sequence[str]) -> Signer | None:
-    if not keys:
+def signer_of(settings: Settings) -> Signer | None:
+    """Read the keys that sign mails; None: there are none.
+
+    Raises:
+        UnfitLetterhead: one cannot be read, or is none that can sign.
+    """
+    if not settings.dkim_keys:
         return None
     # Loaded here, so that a worker that signs nothing does not carry the cryptography.
     from consumers.delivery.dkim import KeyPlace, UnfitKey  # noqa: PLC0415
     from consumers.delivery.dkim import Signer as DkimSigner  # noqa: PLC0415
 
     try:
-        return DkimSigner([KeyPlace.parse(key) for key in keys])
+        return DkimSigner([KeyPlace.parse(key) for key in settings.dkim_keys])
     except UnfitKey as error:
         raise UnfitLetterhead(f"{env_name('dkim_keys')}: {error}") from error

@@ -13,6 +13,7 @@ from jinja2 import (
 )
 from jinja2 import Template as Compiled
 
+from consumers.delivery.stylesheet import Uninlinable, inline_styles
 from schemas.catalogue import Catalogue, Template
 from schemas.errors import BrokenCatalogue
 from schemas.events import SignupEvent
@@ -58,7 +59,8 @@ class Renderer:
         """Compile every template in each of its locales.
 
         Raises:
-            BrokenCatalogue: one line for each source that is no Jinja template.
+            BrokenCatalogue: one line for each source that is no Jinja template, or whose CSS
+                cannot be inlined.
         """
         self._catalogue = catalogue
         self._compiled: dict[str, dict[str, _Compiled]] = {}
@@ -114,8 +116,9 @@ class Renderer:
             source = self._catalogue.get(name).source(locale)
         except LookupError:
             return None
-        parts = {_SUBJECT: source.subject, _TEXT: source.text, _HTML: source.html}
-        return parts.get(part)
+        if part == _HTML:
+            return inline_styles(source.html)
+        return {_SUBJECT: source.subject, _TEXT: source.text}.get(part)
 
 
 def _compile(
@@ -132,6 +135,8 @@ def _compile(
             return environment.get_template(path)
         except TemplateSyntaxError as error:
             problems.append(f"{path}.j2: line {error.lineno}: {error.message}")
+        except Uninlinable as error:
+            problems.append(f"{path}.j2: {error}")
         return environment.from_string("")
 
     return _Compiled(

@@ -27,10 +27,29 @@ def test_headers_and_text_are_shown_as_a_reader_sees_them() -> None:
     _preview("zh-CN", confirm_url=URL).show(said.append)
 
     assert said[0] == "[signup-confirmation, written in zh-CN]"
+    assert said[1] == "Return-Path: <app@example.com>"
     assert "From: Äpp <app@example.com>" in said
     assert "Subject: 请确认您的电子邮箱" in said
     assert "Date: Fri, 15 Jan 2027 08:00:00 +0000" in said
     assert URL in said[-1]
+
+
+def test_what_the_settings_add_is_shown_and_no_key_is_needed() -> None:
+    """Where bounces go and the provider's header; signing is left out."""
+    environ = {
+        "HOME": "/nowhere",
+        "MAILCASCADE_RETURN_PATH": "b+{id}@example.com",
+        "MAILCASCADE_IDEMPOTENCY_HEADER": "Resend-Idempotency-Key",
+        "MAILCASCADE_DKIM_KEYS": "s1._domainkey.example.com=/nowhere/key.pem",
+    }
+    said: list[str] = []
+
+    request = PreviewRequest("signup-confirmation", "en", {"confirm_url": URL})
+    Preview.of(request, load_settings(environ), NOW).show(said.append)
+
+    assert said[1].startswith("Return-Path: <b+aaaaaaaa")
+    assert any(line.startswith("Resend-Idempotency-Key: ") for line in said)
+    assert not any(line.startswith("DKIM-Signature") for line in said)
 
 
 def test_the_html_is_what_the_mail_has() -> None:

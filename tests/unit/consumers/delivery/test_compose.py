@@ -116,6 +116,17 @@ def test_sources_that_are_no_templates_are_all_named() -> None:
     assert second.startswith("greeting/en/body.html.j2: line 2: ")
 
 
+def test_rules_are_inlined_before_the_first_mail() -> None:
+    """With the values of each mail in them; a template whose rules cannot be is refused."""
+    style = "<style>p{color:{{ name }}}</style>"
+
+    rendered = Renderer(catalogue(html=f"{style}<p>x</p>")).render(event({"name": "red"}))
+
+    assert rendered.html == '<p style="color: red">x</p>'
+    with pytest.raises(BrokenCatalogue, match=r"greeting/en/body\.html\.j2: line 1: the class"):
+        Renderer(catalogue(html=f'{style}<p class="{{{{ name }}}}">x</p>'))
+
+
 def test_a_template_is_compiled_once_per_locale() -> None:
     """However many mails there are, their sources are read only before the first."""
     templates = catalogue()

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.delivery.dkim import KeyPlace, Signer, UnfitKey
-from consumers.delivery.letterhead import UnfitLetterhead, letterhead_of
+from consumers.delivery.letterhead import UnfitLetterhead, signer_of
 from consumers.delivery.mime import Frame
 from consumers.delivery.render import Rendered
 from consumers.delivery.sender import Sender
@@ -164,7 +164,7 @@ def test_a_key_that_cannot_sign_is_an_error_at_start(
     environ = {"HOME": "/x", "MAILCASCADE_DKIM_KEYS": f"s._domainkey.example.com={file}"}
 
     with pytest.raises(UnfitLetterhead, match=problem) as caught:
-        letterhead_of(load_settings(environ))
+        signer_of(load_settings(environ))
 
     assert str(caught.value).startswith(f"MAILCASCADE_DKIM_KEYS: {file}: ")
     assert "secret" not in str(caught.value)
