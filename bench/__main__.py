@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import ingest, latency, ledger, ledger_cost, machine, projector, repeats, worker
+from bench import distant, ingest, latency, ledger, ledger_cost, machine, projector, repeats, worker
 from bench.pipeline import BenchFailed, Site
 from bench.postfix import find_programs
 from bench.table import Row, Section, as_markdown, as_text
@@ -37,6 +37,7 @@ from runtime.settings import SettingsError, load_settings
 _TITLES: Final = {
     "ingest": "Accepting: the API beside a route without work",
     "worker": "Sending: workers beside smtp-source, both into smtp-sink",
+    "distant": "Distance: a worker with many connections to a relay that is far away",
     "latency": "Latency: one API process, one worker process",
     "ledger": "Restoring: the ledger of one lane",
     "ledger-cost": "Keeping the ledger: a worker beside one without a ledger, in turns",
@@ -44,7 +45,7 @@ _TITLES: Final = {
     "projector": "Projecting: a backlog into an empty status view in SQLite",
 }
 #: What can be chosen; the ledger's part has three sections.
-_PARTS: Final = ("ingest", "worker", "latency", "ledger", "projector")
+_PARTS: Final = ("ingest", "worker", "distant", "latency", "ledger", "projector")
 #: A connection that breaks is one of them: the process at its other end has failed.
 _FAULTS: Final = (
     BenchFailed,
@@ -88,6 +89,7 @@ def measures(
 ) -> dict[str, Callable[[Site], list[Row]]]:
     """Return what is to be run by its name; raises PostfixMissing before anything is started."""
     mails = worker.QUICK_MAILS if options.quick else worker.MAILS
+    far = distant.QUICK_MAILS if options.quick else distant.MAILS
     seconds = latency.QUICK_SECONDS if options.quick else latency.SECONDS
     entries = ledger.QUICK_ENTRIES if options.quick else ledger.ENTRIES
     rounds = ledger_cost.QUICK_ROUNDS if options.quick else ledger_cost.ROUNDS
@@ -99,6 +101,8 @@ def measures(
     if "worker" in options.parts:
         programs = find_programs(environ)
         chosen["worker"] = lambda site: worker.run(site, programs, mails)
+    if "distant" in options.parts:
+        chosen["distant"] = lambda site: distant.run(site, far)
     if "latency" in options.parts:
         chosen["latency"] = lambda site: latency.run(site, seconds)
     if "ledger" in options.parts:

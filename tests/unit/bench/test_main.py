@@ -10,7 +10,7 @@ from bench.__main__ import Options, parse
 def test_everything_runs_by_default() -> None:
     """All parts, in the table's order, with many mails, printed only."""
     assert parse([]) == Options(
-        ["ingest", "worker", "latency", "ledger", "projector"], quick=False, out=None
+        ["ingest", "worker", "distant", "latency", "ledger", "projector"], quick=False, out=None
     )
 
 
