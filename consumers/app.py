@@ -107,6 +107,7 @@ class Worker:
         tolerance = Tolerance(settings.template_pause_percent, settings.template_pause_mails)
         guards = Guards(self._relays, RegistryGate(guard), Throttles(guard, tolerance))
         telemetry.paused_by(guards.outage)
+        parts.outages.paused_by(guards.outage)
         intend = Intentions(self._loop, reports.put).commit
         processor = Processor(
             _processor_parts(settings, parts, (name, telemetry), (guards, intend))

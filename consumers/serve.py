@@ -26,6 +26,7 @@ from runtime.lifecycle import StopSignal
 from runtime.logs import get_logger
 from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics
+from runtime.probes import Probes
 from runtime.settings import Settings
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
@@ -114,7 +115,7 @@ def _metrics_shown(settings: Settings, parts: WorkerParts) -> AbstractContextMan
     if settings.metrics_port is None:
         return nullcontext()
     port = settings.metrics_port + parts.slot.number if settings.metrics_port else 0
-    return parts.metrics.served(settings.http_host, port)
+    return Probes(parts.metrics, parts.outages.readiness).served(settings.http_host, port)
 
 
 def _resolver(settings: Settings) -> SchemaRegistry | None:

@@ -18,6 +18,7 @@ from consumers.delivery.message import Message
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.pacing import Pace
 from consumers.delivery.protocol import Begins
+from consumers.delivery.reset import heeding_resets
 from consumers.delivery.smtp import Manners, SmtpDelivery
 from consumers.delivery.standing import Passage, Relay, Standing
 from retry_topics.failure import Accepted, Ambiguous, Failure, Outcome, Phase
@@ -154,7 +155,8 @@ def deliver_to(
 
     def single(endpoint: RelayEndpoint) -> SmtpDelivery:
         pace = Pace(endpoint.rate, share) if endpoint.rate else None
-        classify = classifier.of_relay(endpoint.host, endpoint.profile)
+        said = classifier.of_relay(endpoint.host, endpoint.profile)
+        classify = heeding_resets(said, guard.clock.now_ms)
         manners = Manners(classify=classify, pace=pace)
         return SmtpDelivery(endpoint, connections, guard.clock, manners)
 

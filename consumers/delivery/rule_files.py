@@ -3,7 +3,7 @@
 A file of rules is TOML with one `[[rule]]` for each. Its keys:
 
     name         its name in status, metrics and dead-letter topic: lower-case words with hyphens
-    scope        whose failure it is: recipient, message, sender, endpoint
+    scope        whose failure it is: recipient, message, sender, domain, endpoint
     soft, hard   the class for a 4yz and for a 5yz reply: transient, permanent, config, throttle
     phases       where it applies: connect to dot, or session, envelope, body, transaction (default)
     codes        reply codes, such as ["421", "450"]
@@ -33,7 +33,7 @@ _SESSION: Final = frozenset({Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.STAR
 _ENVELOPE: Final = frozenset({Phase.MAIL, Phase.RCPT})
 _BODY: Final = frozenset({Phase.DATA, Phase.DOT})
 #: Scopes that a relay's reply can tell; the others are found by counting.
-_SCOPES: Final = (Scope.RECIPIENT, Scope.MESSAGE, Scope.SENDER, Scope.ENDPOINT)
+_SCOPES: Final = (Scope.RECIPIENT, Scope.MESSAGE, Scope.SENDER, Scope.DOMAIN, Scope.ENDPOINT)
 SMTP_PHASES: Final = tuple(phase for phase in Phase if phase not in (Phase.DECODE, Phase.RENDER))
 _PHASES: Final = {phase.value: frozenset({phase}) for phase in SMTP_PHASES} | {
     "session": _SESSION,

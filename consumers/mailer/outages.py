@@ -1,10 +1,16 @@
 """What is out in this process, with reason and since when: for readiness and for people."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from consumers.delivery.blame import Blame
 from consumers.delivery.breaker import Outage
+from runtime.probes import Readiness
 from schemas.instants import show_instant
+
+#: Hundreds of domains say no more than some of them do.
+_MOST_REASONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class OutageBook:
     """All that are out, by kind and name. Written on the event loop, read by any thread."""
 
     _open: dict[tuple[Blame, str], OpenOutage] = field(default_factory=dict)
+    _paused: Callable[[], Outage | None] = lambda: None
 
     def told(self, kind: Blame, name: str, outage: Outage | None) -> None:
         """Take note of a change."""
@@ -36,11 +43,19 @@ class OutageBook:
         else:
             self._open[kind, name] = OpenOutage(kind, name, outage)
 
+    def paused_by(self, outage: Callable[[], Outage | None]) -> None:
+        """Have `outage` tell why no mail at all can go out."""
+        self._paused = outage
+
+    def readiness(self) -> Readiness:
+        """Tell whether mails can go out, and what is out beside that."""
+        reasons = [str(known) for known in self.open()]
+        more = len(reasons) - _MOST_REASONS
+        if more > 0:
+            reasons[_MOST_REASONS:] = [f"and {more} more"]
+        return Readiness(self._paused() is None, reasons)
+
     def open(self) -> tuple[OpenOutage, ...]:
         """Return everything that is out, the oldest first."""
         # The list is made in one step, whatever is written meanwhile.
         return tuple(sorted(list(self._open.values()), key=lambda known: known.outage.since))
-
-    def count(self, kind: Blame) -> int:
-        """Return how many of a kind are out."""
-        return sum(key[0] is kind for key in list(self._open))

@@ -58,7 +58,10 @@ def test_a_rule_is_read(tmp_path: Path) -> None:
     [
         ('name = "Full"', "name: must be lower-case words"),
         ("name = 5", "name: must be lower-case words"),
-        ('scope = "world"', "scope: 'world' must be one of recipient, message, sender, endpoint"),
+        (
+            'scope = "world"',
+            "scope: 'world' must be one of recipient, message, sender, domain, endpoint",
+        ),
         ('soft = "soon"', "soft: 'soon' must be one of transient, permanent, config, throttle"),
         ('soft = "permanent"', "soft: a 4yz reply is never permanent"),
         ('scope = "sender"\nhard = "permanent"', "hard: permanent is for the mail's own failures"),
@@ -108,7 +111,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         f"{path}:2: rule 1 (a): says neither what a 4yz reply is (soft) nor a 5yz one (hard)",
         f"{path}:2: rule 1 (a): would apply to every reply: codes, enhanced, text, contains?",
         f"{path}:4: rule 2: name: must be lower-case words joined by hyphens, such as daily-limit",
-        f"{path}:4: rule 2: scope: 'x' must be one of recipient, message, sender, endpoint",
+        f"{path}:4: rule 2: scope: 'x' must be one of recipient, message, sender, domain, endpoint",
         f"{path}:4: rule 2: soft: 'y' must be one of transient, permanent, config, throttle",
         f"{path}:4: rule 2: would apply to every reply: codes, enhanced, text, contains?",
     )

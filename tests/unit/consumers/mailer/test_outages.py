@@ -1,0 +1,37 @@
+"""What is out is told with its reason and its beginning, until it is back."""
+
+from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import Outage
+from consumers.mailer.outages import OutageBook
+from retry_topics.failure import Failure, FailureClass, Phase, Scope
+from runtime.probes import Readiness
+
+LOGIN = Outage(
+    Failure(Scope.SENDER, FailureClass.CONFIG, Phase.AUTH, "Bad credentials", "auth", 535, "5.7.8"),
+    1_800_000_000_000,
+)
+
+
+def test_a_reason_has_what_since_when_and_the_words() -> None:
+    """As a person would write it down; and it is gone when the thing is back."""
+    book = OutageBook()
+    book.told(Blame.RELAY, "smtp.example:587", LOGIN)
+    assert book.readiness() == Readiness(
+        True,
+        ["relay smtp.example:587 is out since 2027-01-15T08:00:00Z: 535 5.7.8 Bad credentials"],
+    )
+    book.told(Blame.RELAY, "smtp.example:587", None)
+    assert book.readiness() == Readiness(True, [])
+
+
+def test_a_process_is_not_ready_only_while_no_mail_can_go_out() -> None:
+    """One domain of many is no reason to look for another worker."""
+    book = OutageBook()
+    paused: list[Outage] = []
+    book.paused_by(lambda: paused[0] if paused else None)
+    for number in range(30):
+        book.told(Blame.DOMAIN, f"{number}.example", LOGIN)
+    assert book.readiness().ready
+    assert book.readiness().reasons[-1] == "and 10 more"
+    paused.append(LOGIN)
+    assert not book.readiness().ready
