@@ -36,12 +36,14 @@ class BackOff:
 class Recovery:
     """How a breaker comes back: `fast` after what goes by itself, `slow` after what does not.
 
-    It closes after `needed` answers. One at a time may ask at first, with each answer one more.
+    It closes after `needed` answers. One at a time may ask at first, with each answer one more;
+    who is put off meanwhile comes again after `behind` seconds.
     """
 
     fast: BackOff
     slow: BackOff
     needed: int = 1
+    behind: float = 10.0
 
     def back_off(self, failure: Failure) -> BackOff:
         """Return the pauses for a failure; wrong logins that are shown too often lock accounts."""

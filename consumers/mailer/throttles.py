@@ -15,8 +15,6 @@ from retry_topics.failure import Accepted, Failure, Outcome
 
 #: Domains that can be out at once; what is further refused is the mail's own failure.
 _MOST_DOMAINS: Final = 10_000
-#: A mail that comes while others probe is put off for so long.
-_BEHIND_PROBE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +113,7 @@ class Throttles:
             return None
         permit = breaker.ask(now)
         if isinstance(permit, Outage):
-            seconds = max(breaker.wait(now) or 0.0, _BEHIND_PROBE_SECONDS)
-            return Hold(kind, name, permit, seconds)
+            return Hold(kind, name, permit, self._seconds(breaker, kind, now))
         return permit
 
     def _settle_domain(
@@ -174,8 +171,11 @@ class Throttles:
         if permit is not None:
             breaker.failed(permit, failure, at)
         outage = breaker.outage or Outage(failure, at.now_ms)
-        seconds = max(breaker.wait(at.monotonic) or 0.0, _BEHIND_PROBE_SECONDS)
-        return Hold(*what, outage, seconds)
+        return Hold(*what, outage, self._seconds(breaker, what[0], at.monotonic))
+
+    def _seconds(self, breaker: Breaker, kind: Blame, now: float) -> float:
+        """Return how long a mail waits at least, also while others probe."""
+        return max(breaker.wait(now) or 0.0, self._guard.recoveries[kind].behind)
 
     def _share(self, template: str) -> Share:
         share = self._shares.get(template)

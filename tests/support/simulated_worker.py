@@ -46,7 +46,7 @@ _DRAIN_SECONDS: Final = 0.2
 _COMMIT_TRIES: Final = 8
 #: A relay that is out is asked again each second.
 _SECOND: Final = BackOff(1.0, 1.0)
-_RECOVERIES: Final = {**RECOVERIES, Blame.RELAY: Recovery(_SECOND, _SECOND)}
+QUICK: Final = {**RECOVERIES, Blame.RELAY: Recovery(_SECOND, _SECOND)}
 
 
 class _Paused(Exception):
@@ -69,6 +69,7 @@ class Surroundings:
     while_draining: Callable[[], None]
     crashed: Callable[[BaseException], None]
     telemetry: Telemetry
+    recoveries: Mapping[Blame, Recovery]
 
 
 class _Reports(queue.SimpleQueue[Report | Fetched]):
@@ -275,7 +276,7 @@ class Worker:
         )
 
     def _guard(self) -> Guards:
-        guard = Guard(self._with.clock, lambda: 1.0, self._telemetry.out, _RECOVERIES)
+        guard = Guard(self._with.clock, lambda: 1.0, self._telemetry.out, self._with.recoveries)
         relays = RelayGroup([Relay("relay", _Delivery(self, self._with))], guard)
         registry = RegistryGate(guard, self._with.sleep)
         return Guards(relays, registry, Throttles(guard, Tolerance()), self._with.sleep)

@@ -5,10 +5,12 @@ One thread runs everything, one decision after the other, so that a run can be r
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import Recovery
 from consumers.delivery.message import Message
 from consumers.mailer.telemetry import Telemetry
 from retry_topics.failure import Outcome
@@ -29,7 +31,7 @@ from tests.support.clock import ManualClock
 from tests.support.simulated_host import Host
 from tests.support.simulated_kafka import Killed, MemoryGroup, MemoryKafka
 from tests.support.simulated_relay import Answer, Handover, MemoryRelay
-from tests.support.simulated_worker import Surroundings, Worker
+from tests.support.simulated_worker import QUICK, Surroundings, Worker
 
 LANES: Final = 2
 TOPOLOGY: Final = Topology("t", parse_tiers("1m,10m"), LANES)
@@ -99,7 +101,12 @@ def lane_of(address: str) -> int:
 class World:
     """Everything there is. `close` it in the end."""
 
-    def __init__(self, hosts: Sequence[Host], on_send: Callable[[Mail, Worker], None]) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        on_send: Callable[[Mail, Worker], None],
+        recoveries: Mapping[Blame, Recovery] = QUICK,
+    ) -> None:
         """`on_send` is told of each mail that the owner of its lane begins to hand over."""
         self.on_send = on_send
         self.clock = ManualClock()
@@ -115,6 +122,8 @@ class World:
         #: What the relay says while a worker drains.
         self.while_draining: list[Answer] = []
         self.happened: Counter[str] = Counter()
+        #: When a relay that is down was asked, in seconds.
+        self.probes: list[float] = []
         self._crashes: list[BaseException] = []
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
         self._ready = vars(self.loop)["_ready"]
@@ -132,6 +141,7 @@ class World:
             self._answer_while_draining,
             self._crashes.append,
             Telemetry(Metrics(WORKER_METRICS), TOPOLOGY),
+            recoveries,
         )
 
     def start(self, name: str, host: int) -> Worker:
@@ -335,6 +345,8 @@ class World:
                     # The worker would take it for a fault of the mail.
                     self._crashes.append(violation)
             self.happened["send"] += 1
+        else:
+            self.probes.append(self.clock.monotonic())
         try:
             return await self.relay.hand_over(worker, message)
         finally:

@@ -112,6 +112,10 @@ class ScriptedServer:
         """Script a phase: for one recipient or all, so many times or always; the latest wins."""
         self._scripts.insert(0, _Script(phase, steps, recipient, times))
 
+    def friendly(self) -> None:
+        """Forget every script."""
+        self._scripts.clear()
+
     def url(self, scheme: str = "smtp", credentials: str = "", query: str = "") -> str:
         """Return the relay URL that leads here."""
         at = f"{credentials}@" if credentials else ""

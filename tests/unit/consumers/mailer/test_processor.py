@@ -1,10 +1,12 @@
 """The processor: every path of one mail, with the worker's parts around it in memory."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
 
+from consumers.delivery.guard import RECOVERIES
 from runtime.kafka.records import Partition
 from schemas.control import ControlAction
 from schemas.events import Recipient, SignupEvent
@@ -218,6 +220,45 @@ def test_a_demand_that_ends_with_its_mail_is_written_after_it(world: World) -> N
         world.step(world.workers["a"], commits=False)
     world.answer(world.relay.waiting[0], Answer.REFUSED)
     assert states(world, mail) == [MailState.DEAD, MailState.DISCARDED]
+
+
+def test_ten_minutes_without_the_relay_cost_no_attempt_and_no_mail() -> None:
+    """Nothing moves, one asks at a time and as the back-off has it, and afterwards all are sent."""
+    world = World([Host()], lambda mail, worker: None, RECOVERIES)
+    world.start("a", 0)
+    for _ in range(4):
+        world.round(Answer.ACCEPT)
+    world.relay_goes_down()
+    down_at = world.clock.monotonic()
+    mails = [
+        world.post(
+            SignupEvent(UUID(int=n + 1), 0, PLAIN, Recipient(ADDRESSES[n % 4]), "en", {}, "a")
+        )
+        for n in range(40)
+    ]
+    while world.clock.monotonic() < down_at + 600:
+        world.round(Answer.ACCEPT)
+        world.advance(0.25)
+    assert all(world.entries(mail) == [] for mail in mails)
+    assert world.parked() == []
+    pauses = [after - before for before, after in pairwise(world.probes)]
+    bounds = [min(30.0, 0.5 * 2**number) for number in range(len(pauses))]
+    assert len(pauses) < 30
+    assert all(b <= p <= b + 0.5 for p, b in zip(pauses[-20:], bounds[-20:], strict=True))
+
+    world.relay.come_up()
+    back_at, taken = world.clock.monotonic(), len(world.relay.taken)
+    while len(world.relay.taken) == taken:
+        world.round(Answer.ACCEPT)
+        world.advance(0.25)
+    assert world.clock.monotonic() - back_at <= 30.5
+    world.rest()
+    check_end(world)
+    for mail in mails:
+        (entry,) = world.entries(mail)
+        assert (entry.state, entry.attempts) == (MailState.SENT, 0)
+    assert len(world.relay.taken) == 40
+    world.close()
 
 
 def test_a_mail_whose_domain_refuses_us_waits_without_an_attempt(world: World) -> None:
