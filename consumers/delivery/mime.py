@@ -16,7 +16,6 @@ from consumers.delivery.render import Rendered, Unrenderable
 from consumers.delivery.sender import Sender, is_mailbox
 from schemas.events import Recipient, SignupEvent
 
-_MOST_GENERATIONS_BYTES: Final = 8
 _AUTOMATIC: Final = b"\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
 _PLAIN: Final = TextPart(b"plain")
 _HTML: Final = TextPart(b"html")
@@ -111,5 +110,5 @@ def _once(event_id: UUID, generation: int) -> bytes:
 
     A person who sends a mail again wants it sent: a relay that has seen its key would swallow it.
     """
-    what = event_id.bytes + generation.to_bytes(_MOST_GENERATIONS_BYTES)
+    what = b"%b%d" % (event_id.bytes, generation)
     return blake2b(what, digest_size=20, person=b"mc-idempotency").hexdigest().encode("ascii")
