@@ -121,7 +121,13 @@ class Processor:
         return self._parts.endings.cancelled(job, read_journey(job.record.headers), command)
 
     async def _process(self, job: Job, journey: Journey) -> Completion:
-        decoded = await self._parts.guards.registry_gate.through(lambda: self._decode(job, journey))
+        value = job.record.value
+        if value is None or not value.startswith(_CONFLUENT_MAGIC):
+            decoded = self._decode(job, journey)
+        else:
+            decoded = await self._parts.guards.registry_gate.through(
+                lambda: self._decode_registered(job, journey, value)
+            )
         if isinstance(decoded, Completion):
             return decoded
         settled = self._judged(job, journey) or self._stopped(job, journey, decoded)
@@ -140,19 +146,24 @@ class Processor:
             return self._parts.endings.sent(job, journey, reached.reply)
         return self._failed(job, journey, reached, decoded)
 
-    async def _decode(self, job: Job, journey: Journey) -> Pass[SignupEvent | Completion]:
+    def _decode(self, job: Job, journey: Journey) -> SignupEvent | Completion:
         value = job.record.value
         try:
             if value is None:
                 raise Undecodable("the record has no value")
-            if value.startswith(_CONFLUENT_MAGIC):
-                # The registry may have to be asked, which blocks.
-                event = await asyncio.to_thread(self._parts.codec.decode, value)
-                return Answered(self._known(job, event))
-            return Aside(self._known(job, self._parts.codec.decode(value)))
+            return self._known(job, self._parts.codec.decode(value))
         except (Undecodable, UnknownSchema) as error:
-            dead = self._parts.endings.dead(job, journey, DeadReason.UNDECODABLE, str(error))
-            return Aside(dead)
+            return self._undecodable(job, journey, error)
+
+    async def _decode_registered(
+        self, job: Job, journey: Journey, value: bytes
+    ) -> Pass[SignupEvent | Completion]:
+        """Decode what names a schema of the registry, which may have to be asked."""
+        try:
+            event = await asyncio.to_thread(self._parts.codec.decode, value)
+            return Answered(self._known(job, event))
+        except (Undecodable, UnknownSchema) as error:
+            return Aside(self._undecodable(job, journey, error))
         except RegistryUnavailable as error:
             return Out(
                 Failure(
@@ -163,6 +174,11 @@ class Processor:
                     "registry-unavailable",
                 )
             )
+
+    def _undecodable(
+        self, job: Job, journey: Journey, error: Undecodable | UnknownSchema
+    ) -> Completion:
+        return self._parts.endings.dead(job, journey, DeadReason.UNDECODABLE, str(error))
 
     @staticmethod
     def _known(job: Job, event: SignupEvent) -> SignupEvent:
