@@ -74,6 +74,8 @@ class BulkReader:
         self._clock = clock
         self._patience = patience_seconds
         self._consumer: Consumer | None = None
+        #: What was read last; reading it once more in a row takes a new connection.
+        self.last: Partition | None = None
 
     def read(
         self, partition: Partition, span: Span, stopped: Callable[[], bool]
@@ -99,6 +101,7 @@ class BulkReader:
     def close(self) -> None:
         """Close the connection; reading again opens it again."""
         consumer, self._consumer = self._consumer, None
+        self.last = None
         if consumer is None:
             return
         try:
@@ -111,9 +114,13 @@ class BulkReader:
         span = course.span
         if span.start >= span.end:
             return
+        if self.last == course.partition:
+            # What is left of the last assignment would look like what is there.
+            self.close()
         try:
             if self._consumer is None:
                 self._consumer = Consumer(self._properties, logger=client_logger())
+            self.last = course.partition
             self._consumer.assign([TopicPartition(*course.partition, span.start)])
             yield from self._drain(self._consumer, course, pick)
         except KafkaException as error:

@@ -6,7 +6,9 @@ the broker, and the token beside the group's committed offsets tells what it was
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Never, Protocol, TypeAlias
@@ -182,7 +184,10 @@ class TransactionalProducer:
 
     def _close(self) -> None:
         try:
-            self._producer.close()
+            with _reports_served(), warnings.catch_warnings():
+                # It warns where there is no transaction left to abort.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                self._producer.close()
         except KafkaException as error:
             _log.info("kafka.producer_given_up", error=_reason(error))
 
@@ -212,7 +217,8 @@ class TransactionalProducer:
                 )
                 return
             except BufferError:
-                self._producer.poll(0.05)
+                with _reports_served():
+                    self._producer.poll(0.05)
 
     def _flush(self) -> None:
         """Have the records in their topics before the group's metadata is checked.
@@ -221,9 +227,10 @@ class TransactionalProducer:
         in a transaction that was not fenced, it would not see.
         """
         attendant = self._attendant
-        if attendant and attendant.until(self._all_acknowledged, _ATTENDED_SECONDS):
-            return
-        left = self._producer.flush(_STEP_SECONDS)
+        with _reports_served():
+            if attendant and attendant.until(self._all_acknowledged, _ATTENDED_SECONDS):
+                return
+            left = self._producer.flush(_STEP_SECONDS)
         if left:
             error = KafkaError(KafkaError._TIMED_OUT, f"{left} records are not acknowledged")
             raise KafkaException(error)
@@ -251,6 +258,24 @@ class TransactionalProducer:
         except KafkaException as second:
             raise TransactionInDoubt(f"{reason}; then {_reason(second)}") from second
         raise TransactionAborted(reason) from error
+
+
+@contextmanager
+def _reports_served() -> Iterator[None]:
+    """Raise the fatal error that the client met while it served reports, in its own words.
+
+    The client library sets it inside of whatever report is served next, and Python then calls
+    that report's failure a `SystemError`.
+    """
+    try:
+        yield
+    except SystemError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KafkaException):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise KafkaException(*cause.args) from error
 
 
 def _places(transaction: Transaction) -> list[TopicPartition]:

@@ -184,3 +184,21 @@ def test_what_does_not_exist_has_neither_id_nor_span(admin: TopicAdmin, prefix: 
         admin.topic_ids([f"{prefix}.nowhere"])
     with pytest.raises(KafkaFault):
         admin.partition_spans([Partition(f"{prefix}.nowhere", 0)])
+
+
+def test_a_partition_can_be_read_again_at_once(
+    reader: BulkReader, admin: TopicAdmin, topology: Topology, writer: LaneWriter
+) -> None:
+    """Nothing that is left of the first reading, nor its end, is taken for the second one's."""
+    partition = Partition(topology.ledger, LANE)
+    writer.raw(topology.ledger, [(b"%d" % number, b"x" * 500) for number in range(6_000)])
+    span = admin.partition_spans([partition])[partition]
+    whole = range(6_000)
+
+    for start, end in [(5_000, 5_100), (0, 6_000), (10, 20), (0, 6_000), (5_999, span.end)]:
+        read = [
+            offset
+            for batch in reader.read(partition, Span(start, end), _go_on)
+            for _, _, offset in batch.messages
+        ]
+        assert read == list(whole[start:end])
