@@ -2,7 +2,7 @@
 
 The journal topic has three kinds of records, told apart by their keys:
 
-* ``<topic id>/<partition>/<offset>``: an entry, what became of that record (`DltEntry`);
+* ``entry/<topic id>/<partition>/<offset>``: an entry, what became of that record (`DltEntry`);
 * ``claim/<job>/<partition>/<number>``: records that belong to a job (`Claim`);
 * ``job/<job>``: the job itself (`schemas.replay_jobs`).
 
@@ -25,6 +25,7 @@ from schemas.framing import HEADER_BYTES, framing
 ENTRY: Final = "dlt_entry"
 CLAIM: Final = "dlt_claim"
 NO_EVENT: Final = bytes(16)
+_ENTRY_KEY: Final = b"entry/"
 _CLAIM_KEY: Final = b"claim/"
 _JOB_KEY: Final = b"job/"
 _OFFSET_BYTES: Final = 8
@@ -120,7 +121,7 @@ class JobKey(NamedTuple):
 
 def entry_key(topic_id: str, position: Position) -> bytes:
     """Return the key of a record's entry."""
-    return b"%b/%d/%d" % (topic_id.encode(), position.partition, position.offset)
+    return b"%b%b/%d/%d" % (_ENTRY_KEY, topic_id.encode(), position.partition, position.offset)
 
 
 def claim_key(job: str, partition: int, number: int) -> bytes:
@@ -143,7 +144,10 @@ def parse_key(key: bytes | None) -> EntryKey | ClaimKey | JobKey | None:
         if key.startswith(_CLAIM_KEY):
             _, job, partition, number = key.decode().split("/")
             return ClaimKey(job, int(partition), int(number))
-        topic_id, partition, offset = key.decode().split("/")
+        if not key.startswith(_ENTRY_KEY):
+            return None
+        # A topic's id is in base64, of which a slash is a letter.
+        topic_id, partition, offset = key[len(_ENTRY_KEY) :].decode().rsplit("/", 2)
         return EntryKey(topic_id, Position(int(partition), int(offset)))
     except ValueError:
         return None

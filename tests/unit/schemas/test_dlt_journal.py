@@ -45,8 +45,8 @@ INSTANTS = st.integers(0, 2**53)
 OFFSETS = st.integers(0, 2**62)
 WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
 NAMES = st.from_regex(r"[a-z0-9-]{1,30}", fullmatch=True)
-#: As Kafka spells a topic's id: 22 characters of the URL-safe base64 alphabet.
-TOPIC_IDS = st.from_regex(r"[A-Za-z0-9_-]{22}", fullmatch=True)
+#: As the client spells a topic's id: 22 characters of the base64 alphabet, slashes included.
+TOPIC_IDS = st.from_regex(r"[A-Za-z0-9+/]{22}", fullmatch=True)
 
 entries = st.builds(
     DltEntry,
