@@ -4,7 +4,7 @@ Whatever the size of the topic, there is one lane's journal in memory at a time,
 a record that something was done about.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -14,14 +14,20 @@ from retry_topics.dlt.selection import Check
 from retry_topics.dlt.states import LaneStates, RecordState, Standing
 from retry_topics.topology import Topology
 from runtime.kafka.bulk import Scanned
+from runtime.kafka.records import Partition, Record
 from runtime.kafka.topics import Span
 from schemas.codec import EventCodec
 from schemas.dlt_journal import JobKey, Position, job_key, parse_key
 from schemas.errors import Undecodable
 from schemas.replay_jobs import ReplayJob, read_job
 
+#: Told of the key and the value of a record of the journal.
+Heard = Callable[[bytes | None, bytes | None], None]
+
 #: The partition of the journal in which all jobs are kept.
 JOBS_LANE: Final = 0
+_FOLLOWED: Final = 500
+_FOLLOW_SECONDS: Final = 0.5
 
 
 class Found(NamedTuple):
@@ -67,29 +73,22 @@ class Archive:
         return {number: span.end for number, span in self.log.spans(self.topology.dlt).items()}
 
     def lanes(
-        self, ends: Mapping[int, int] | None = None, numbers: Collection[int] | None = None
+        self,
+        ends: Mapping[int, int] | None = None,
+        numbers: Collection[int] | None = None,
+        heard: Heard | None = None,
     ) -> Iterator[Lane]:
         """Yield each lane (or these) up to where it ends, or to `ends`, with its journal read.
 
         A lane that `ends` does not name came later and is left out. Only one lane that was yielded
-        should be kept at a time.
+        should be kept at a time. `heard` is told of each record of the journals, in order.
         """
         for number, span in self.log.spans(self.topology.dlt).items():
             if numbers is not None and number not in numbers:
                 continue
             end = span.end if ends is None else min(span.end, ends.get(number, span.start))
             lane = Lane(number, Span(span.start, end), LaneStates(self.topic_id, number), 0)
-            yield self.refresh(lane)
-
-    def refresh(self, lane: Lane) -> Lane:
-        """Read what was added to a lane's journal since it was last read."""
-        span = self.log.spans(self.topology.dlt_journal)[lane.number]
-        left = Span(max(lane.read_to, span.start), span.end)
-        for messages in self.log.scan(self.topology.dlt_journal, lane.number, left):
-            for message in messages:
-                lane.states.apply(message.key, message.value)
-        lane.read_to = span.end
-        return lane
+            yield self._with_journal(lane, heard)
 
     def found(self, lane: Lane, check: Check, within: Span | None = None) -> Iterator[Found]:
         """Yield what is selected in a lane, in order; `within` narrows the offsets."""
@@ -105,6 +104,17 @@ class Archive:
                 if check(letter, standing.state):
                     yield Found(letter, standing, message)
 
+    def letters(self, partition: int, offsets: Sequence[int]) -> Iterator[tuple[Letter, Scanned]]:
+        """Yield the letters at these ascending offsets; those that are gone are left out."""
+        if not offsets:
+            return
+        wanted = frozenset(offsets)
+        span = Span(offsets[0], offsets[-1] + 1)
+        for messages in self.log.scan(self.topology.dlt, partition, span):
+            for message in messages:
+                if message.offset in wanted:
+                    yield self._reader.read(partition, message), message
+
     def at(self, position: Position) -> Found | None:
         """Return what is at a position; None where there is nothing, or not any more."""
         partition, offset = position
@@ -112,6 +122,23 @@ class Archive:
             for found in self.found(lane, _anything, Span(offset, offset + 1)):
                 return found
         return None
+
+    def follow(self) -> Iterator[Found]:
+        """Yield what dies from now on, for ever; each is taken for open."""
+        spans = {
+            Partition(self.topology.dlt, number): Span(span.end, span.end)
+            for number, span in self.log.spans(self.topology.dlt).items()
+        }
+        following = self.log.follow(spans)
+        try:
+            while True:
+                for record in following.take(_FOLLOWED, _FOLLOW_SECONDS).records:
+                    message = scanned(record)
+                    letter = self._reader.read(record.partition, message)
+                    state = RecordState.HELD if letter.is_held else RecordState.OPEN
+                    yield Found(letter, Standing(state, ""), message)
+        finally:
+            following.close()
 
     def jobs(self) -> dict[str, ReplayJob]:
         """Return every replay job by its id; one that cannot be read is left out."""
@@ -139,6 +166,25 @@ class Archive:
                 if message.key == key:
                     value = message.value
         return None if value is None else read_job(value)
+
+    def _with_journal(self, lane: Lane, heard: Heard | None) -> Lane:
+        topic = self.topology.dlt_journal
+        span = self.log.spans(topic)[lane.number]
+        apply = lane.states.apply
+        for messages in self.log.scan(topic, lane.number, span):
+            for message in messages:
+                apply(message.key, message.value)
+                if heard is not None:
+                    heard(message.key, message.value)
+        lane.read_to = span.end
+        return lane
+
+
+def scanned(record: Record) -> Scanned:
+    """Return a record as a scan has it."""
+    return Scanned(
+        record.key, record.value, record.offset, record.timestamp_ms, list(record.headers)
+    )
 
 
 def _anything(letter: Letter, state: RecordState) -> bool:

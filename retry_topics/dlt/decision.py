@@ -43,7 +43,7 @@ SKIP_WORDS: Final = {
     Skip.ENDED: "already replayed, and ended otherwise",
     Skip.DISCARDED: "discarded",
     Skip.TAKEN: "taken by another job",
-    Skip.HELD: "held: use `mailcascade held`",
+    Skip.HELD: "held: use `mailcascade held release`",
     Skip.UNDECODABLE: "undecodable: the value is no event",
     Skip.UNKNOWN_TEMPLATE: "the template is unknown",
     Skip.EXPIRED: "expired (--renew-expiry gives them more time)",

@@ -65,9 +65,10 @@ class KafkaLog:
     def scan(self, topic: str, number: int, span: Span) -> Iterator[Sequence[Scanned]]:
         """Yield what is in a span, in order. Several scans may be under way side by side."""
         self._reach()
-        reader = self._idle.pop() if self._idle else BulkReader(self._properties, self._clock)
+        partition = Partition(topic, number)
+        reader = self._reader(partition)
         try:
-            for batch in reader.scan(Partition(topic, number), span, _go_on):
+            for batch in reader.scan(partition, span, _go_on):
                 yield batch.messages
         finally:
             self._idle.append(reader)
@@ -80,6 +81,13 @@ class KafkaLog:
         """Close every connection that is not in use."""
         while self._idle:
             self._idle.pop().close()
+
+    def _reader(self, partition: Partition) -> BulkReader:
+        """Return a reader that is free and has just read something else."""
+        for index, reader in enumerate(self._idle):
+            if reader.last != partition:
+                return self._idle.pop(index)
+        return BulkReader(self._properties, self._clock)
 
     def _reach(self) -> None:
         """Make sure, once, that Kafka answers: asked in this way it says sooner, and why not."""

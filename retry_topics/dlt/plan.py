@@ -16,9 +16,10 @@ from retry_topics.dlt.edit import Editor, EditRefused
 from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.lookup import Lookup
 from retry_topics.dlt.selection import matcher
+from runtime.kafka.bulk import Scanned
 from runtime.kafka.partitioner import partition_of
-from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
+from schemas.dlt_journal import Position
 from schemas.errors import UnknownTemplate
 from schemas.events import SignupEvent
 from schemas.identity import lane_key
@@ -36,6 +37,11 @@ class Choice:
 
     offsets: "array[int]"
     read_to: int
+
+    @classmethod
+    def of_lane(cls, read_to: int) -> "Choice":
+        """Return a choice of nothing yet."""
+        return cls(array("q"), read_to)
 
 
 @dataclass(slots=True)
@@ -78,19 +84,20 @@ class Outgoing:
             known = self._known[template] = self._of(template)
         return Mail(*known, expires_at)
 
-    def changed(self, found: Found, now: int) -> tuple[SignupEvent, SignupEvent]:
-        """Return a letter's event and what it becomes.
+    def changed(
+        self, message: Scanned, position: Position, now: int
+    ) -> tuple[SignupEvent, SignupEvent]:
+        """Return the event in a message, and what it becomes.
 
         Raises:
             EditRefused: what it becomes is not valid.
         """
-        event = self._codec.decode(found.message.value or b"")
-        return event, self._editor.apply(event, found.letter.position, now)
+        event = self._codec.decode(message.value or b"")
+        return event, self._editor.apply(event, position, now)
 
     def _of(self, template: str) -> tuple[bool, bool]:
-        catalogue: Catalogue = self._editor.catalogue
         try:
-            return True, catalogue.get(template).ignores_suppression
+            return True, self._editor.catalogue.get(template).ignores_suppression
         except UnknownTemplate:
             return False, False
 
@@ -116,7 +123,7 @@ class Planner:
         check = matcher(self._job.selection)
         plan = Plan()
         for lane in self._archive.lanes(self._job.ends):
-            choice = plan.lanes[lane.number] = Choice(array("q"), lane.read_to)
+            choice = plan.lanes[lane.number] = Choice.of_lane(lane.read_to)
             chunk = _Chunk(lane)
             for found in self._archive.found(lane, check):
                 plan.selected += 1
@@ -133,7 +140,7 @@ class Planner:
 
     def _take(self, found: Found, chunk: "_Chunk") -> Skip | None:
         """Add a letter to those about which the ledger is asked, or tell why it is skipped."""
-        letter, standing, _ = found
+        letter, standing, message = found
         skip = settled_by(letter, standing.state, self._terms)
         about = letter.about
         if skip is not None or about is None:
@@ -142,7 +149,7 @@ class Planner:
         key = letter.lane_key
         if self._outgoing.changes:
             try:
-                _, event = self._outgoing.changed(found, self._now)
+                _, event = self._outgoing.changed(message, letter.position, self._now)
             except EditRefused:
                 return Skip.EDIT_REFUSED
             template, expires_at = event.template, event.expires_at

@@ -1,0 +1,301 @@
+"""Runs a replay job: a canary first, then batch by batch, each of them one Kafka transaction.
+
+What a batch replays, its entries in the journal and the job's progress count together. So wherever
+the process dies, whoever takes the job over goes on with what has no entry.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from retry_topics.dlt import jobs
+from retry_topics.dlt.archive import Archive
+from retry_topics.dlt.decision import Skip, Terms, decide
+from retry_topics.dlt.edit import EditRefused, encode_like
+from retry_topics.dlt.jobs import NotNow
+from retry_topics.dlt.journal import Pen, Scribe
+from retry_topics.dlt.letter import Letter
+from retry_topics.dlt.listening import Listener
+from retry_topics.dlt.outcomes import Awaited, Outcome
+from retry_topics.dlt.plan import Outgoing
+from retry_topics.dlt.progress import Progress, load
+from retry_topics.dlt.queue import Queue, Slice
+from retry_topics.dlt.replay import Replayed, Rewritten, TooLarge, replayed
+from runtime.clock import Clock, Deadline
+from runtime.kafka.bulk import Scanned
+from runtime.kafka.records import OutRecord
+from runtime.kafka.transactions import TransactionInDoubt
+from schemas.dlt_journal import DltEntry, EntryState
+from schemas.replay_jobs import JobState, ReplayJob
+
+#: Records of one transaction at most; fewer where a rate is kept.
+BATCH: Final = 2_000
+_BATCHES_A_SECOND: Final = 4
+#: How often a job shows that it lives, in seconds.
+BEAT_SECONDS: Final = 5.0
+#: Outcomes below which a share of failures says nothing.
+_FEWEST_HEARD: Final = 20
+_LISTEN_SECONDS: Final = 0.2
+_SETTLE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerParts:
+    """What a job runs with.
+
+    `stop` pauses the job when it is set; `told` hears of each step. `wait_ms` is how long, after
+    the last replay, outcomes are waited for. `is_gone` tells of an owner if it ended for certain.
+    """
+
+    archive: Archive
+    pen: Pen
+    outgoing: Outgoing
+    clock: Clock
+    stop: threading.Event
+    told: Callable[[ReplayJob], None]
+    is_gone: Callable[[str], bool]
+    wait_ms: int
+
+
+class Runner:
+    """Runs one job until it has ended, or is paused or stopped. Owned by one thread."""
+
+    def __init__(self, parts: RunnerParts, job: ReplayJob, owner: str) -> None:
+        self._parts = parts
+        self._job = job
+        self._owner = owner
+        self._scribe = Scribe(parts.archive.topology, parts.archive.topic_id)
+        self._terms = Terms(job.edit.as_new, force=True)
+        self._progress = Progress(Queue({}), Counter(), [])
+        self._late: Counter[str] = Counter()
+        self._listener = Listener(parts.archive.log, parts.archive.topology)
+        self._beat = Deadline(parts.clock, BEAT_SECONDS)
+
+    def run(self) -> ReplayJob:
+        """Run the job and return it as it is then: finished, waiting, paused or stopped.
+
+        Raises:
+            NotNow: somebody else runs it.
+            KafkaFault: the brokers are away for too long; the job can be resumed.
+        """
+        try:
+            self._take_over()
+            while True:
+                try:
+                    return self._go()
+                except TransactionInDoubt:
+                    # Whoever has taken it over has said so by then; else it is still ours, and
+                    # what counts is in the journal.
+                    self._parts.stop.wait(_SETTLE_SECONDS)
+                    self._take_again()
+        finally:
+            self._listener.close()
+            self._parts.pen.put_down()
+
+    def _take_over(self) -> None:
+        """Take the job from nobody, or from an owner that is gone."""
+        parts = self._parts
+        known = self._known()
+        jobs.takeable(known, parts.clock.now_ms(), self._is_gone(known.owner))
+        parts.pen.take()
+        self._job = self._known()
+        # Somebody may have come first; he goes on when he finds that the job is still his.
+        if self._job.owner not in (known.owner, self._owner):
+            raise NotNow(f"{self._job.id}: {self._job.owner} has just begun to run it")
+        self._job = jobs.run_by(self._job, self._owner, parts.clock.now_ms())
+        parts.pen.write([self._scribe.job(self._job)])
+
+    def _take_again(self) -> None:
+        """Go on with a job that is still ours."""
+        self._job = self._known()
+        if self._job.owner != self._owner:
+            who = self._job.owner or "nobody"
+            raise NotNow(f"{self._job.id}: was taken over; {who} runs it")
+        self._parts.pen.take()
+
+    def _known(self) -> ReplayJob:
+        known = self._parts.archive.job(self._job.id)
+        if known is None:
+            raise NotNow(f"{self._job.id}: there is no such job in the journal")
+        return known
+
+    def _is_gone(self, owner: str) -> bool:
+        return owner == self._owner or self._parts.is_gone(owner)
+
+    def _go(self) -> ReplayJob:
+        parts = self._parts
+        self._late = Counter()
+        self._progress = load(parts.archive, self._job.id)
+        self._listener.begin(self._progress.awaited)
+        self._write([])
+        queue, pace = self._progress.queue, self._job.pace
+        if pace.canary and len(queue) and not self._job.counts.get(jobs.CANARY_PASSED):
+            note = self._canary()
+            if parts.stop.is_set():
+                return self._put_down(JobState.PAUSED, "paused by a person")
+            if note:
+                return self._put_down(JobState.STOPPED, note)
+        size = BATCH
+        if pace.rate is not None:
+            size = max(1, min(BATCH, int(pace.rate / _BATCHES_A_SECOND)))
+        began, done = parts.clock.monotonic(), 0
+        while len(queue):
+            if pace.rate is not None:
+                self._listen_until(began + done / pace.rate)
+            if parts.stop.is_set():
+                return self._put_down(JobState.PAUSED, "paused by a person")
+            if note := self._failing(max(_FEWEST_HEARD, pace.canary)):
+                return self._put_down(JobState.STOPPED, note)
+            taken = queue.take(size)
+            self._replay([taken])
+            done += len(taken[1])
+            self._listener.listen(0)
+        return self._finish()
+
+    def _canary(self) -> str:
+        """Replay the first few and wait for what becomes of them; return why not to go on."""
+        pace = self._job.pace
+        slices = self._progress.queue.spread(pace.canary)
+        self._replay(slices)
+        outcomes = self._listener.outcomes
+        sent = outcomes.open + outcomes.heard
+        deadline = Deadline(self._parts.clock, pace.canary_wait_ms / 1_000)
+        while outcomes.silent and not deadline.expired() and not self._parts.stop.is_set():
+            self._listen_for(_LISTEN_SECONDS)
+        if outcomes.silent:
+            return (
+                f"{outcomes.silent} of {sent} canary mails had no outcome within "
+                f"{pace.canary_wait_ms // 1_000} s: do workers run, and does the relay take mail?"
+            )
+        if note := self._failing(1):
+            return note
+        self._job = jobs.counted(self._job, {jobs.CANARY_PASSED: sent})
+        self._write([])
+        return ""
+
+    def _failing(self, fewest: int) -> str:
+        """Return why to stop: too many of those that were replayed fail again."""
+        outcomes, stop_at = self._listener.outcomes, self._job.pace.stop_at
+        if stop_at is None or outcomes.heard < fewest or outcomes.failing_share < stop_at:
+            return ""
+        failing = round(outcomes.failing_share * outcomes.heard)
+        return (
+            f"{failing} of {outcomes.heard} mails failed again, {outcomes.failing_share:.0%}; "
+            f"the limit is {stop_at:.0%}"
+        )
+
+    def _replay(self, slices: Sequence[Slice]) -> None:
+        """Replay what is at these offsets, in one transaction."""
+        now = self._parts.clock.now_ms()
+        made: list[tuple[Letter, Replayed]] = []
+        late: Counter[str] = Counter()
+        for lane, offsets in slices:
+            found = 0
+            for letter, message in self._parts.archive.letters(lane, offsets):
+                found += 1
+                outcome = self._made(letter, message, now)
+                if isinstance(outcome, Skip):
+                    late[f"{jobs.LATE}{outcome}"] += 1
+                else:
+                    made.append((letter, outcome))
+            late[jobs.GONE] += len(offsets) - found
+        records: list[OutRecord] = []
+        for letter, one in made:
+            entry = DltEntry(
+                EntryState.REPLAYED, one.generation, self._job.id, one.event_id, now, self._job.by
+            )
+            records += (one.record, self._scribe.entry(letter.position, entry))
+            self._listener.outcomes.expect(one.event_id, Awaited(letter.position, one.generation))
+        self._late += late
+        self._progress.counts[jobs.REPLAYED] += len(made)
+        self._write(records)
+
+    def _made(self, letter: Letter, message: Scanned, now: int) -> Replayed | Skip:
+        about, outgoing = letter.about, self._parts.outgoing
+        if about is None:
+            return Skip.UNDECODABLE
+        rewritten = None
+        mail = outgoing.mail(about.template, about.expires_at)
+        try:
+            if outgoing.changes:
+                event, changed = outgoing.changed(message, letter.position, now)
+                value = encode_like(changed, event, message.value or b"", self._parts.archive.codec)
+                new_id = changed.event_id if self._job.edit.as_new else None
+                rewritten = Rewritten(value, changed.recipient.address, new_id)
+                mail = outgoing.mail(changed.template, changed.expires_at)
+            skip = decide(letter.generation, mail, None, False, now, self._terms)
+            if skip is not None:
+                return skip
+            topology = self._parts.archive.topology
+            return replayed(letter, message, rewritten, self._job.id, topology)
+        except EditRefused:
+            return Skip.EDIT_REFUSED
+        except TooLarge:
+            return Skip.TOO_LARGE
+
+    def _listen_until(self, moment: float) -> None:
+        while (left := moment - self._parts.clock.monotonic()) > 0:
+            if self._parts.stop.is_set():
+                return
+            self._listen_for(min(left, _LISTEN_SECONDS))
+
+    def _listen_for(self, seconds: float) -> None:
+        """Hear what the ledger says, and show now and then that the job lives."""
+        self._listener.listen(seconds)
+        if self._beat.expired() or self._listener.has_much_to_tell():
+            self._write([])
+
+    def _write(self, records: Sequence[OutRecord]) -> None:
+        """Write records with what was heard and the job's progress, as one step."""
+        now = self._parts.clock.now_ms()
+        heard = self._listener.settled()
+        told = [
+            self._scribe.entry(
+                end.position,
+                DltEntry(
+                    end.state, end.generation, self._job.id, end.event_id, now, reason=end.how
+                ),
+            )
+            for end in heard
+        ]
+        job = jobs.run_by(jobs.counted(self._job, self._numbers()), self._owner, now)
+        self._parts.pen.write([*records, *told, self._scribe.job(job)])
+        self._job = job
+        self._beat = Deadline(self._parts.clock, BEAT_SECONDS)
+        self._parts.told(job)
+
+    def _numbers(self) -> dict[str, int]:
+        counts = self._progress.counts
+        heard = self._listener.outcomes.counts
+        ends = {
+            jobs.SENT: Outcome.SENT,
+            jobs.DEAD_AGAIN: Outcome.DEAD_AGAIN,
+            jobs.ENDED_OTHERWISE: Outcome.ENDED,
+            jobs.RETRYING: Outcome.RETRYING,
+        }
+        numbers = {name: counts[name] + heard.get(outcome, 0) for name, outcome in ends.items()}
+        return {jobs.REPLAYED: counts[jobs.REPLAYED], **numbers, **self._late}
+
+    def _finish(self) -> ReplayJob:
+        """Give up what is left, and wait for outcomes as long as somebody wants to."""
+        releases = [self._scribe.release(key, lane) for lane, key in self._progress.claims]
+        self._write(releases)
+        self._progress.claims.clear()
+        outcomes, stop = self._listener.outcomes, self._parts.stop
+        deadline = Deadline(self._parts.clock, self._parts.wait_ms / 1_000)
+        while outcomes.silent and not deadline.expired() and not stop.is_set():
+            self._listen_for(_LISTEN_SECONDS)
+        if outcomes.open:
+            note = f"all is replayed; {outcomes.open} outcomes are to come"
+            return self._put_down(JobState.WAITING, note)
+        return self._put_down(JobState.FINISHED, "")
+
+    def _put_down(self, state: JobState, note: str) -> ReplayJob:
+        self._write([])
+        job = jobs.put_down(self._job, state, note, self._parts.clock.now_ms())
+        self._parts.pen.write([self._scribe.job(job)])
+        self._job = job
+        self._parts.told(job)
+        return job
