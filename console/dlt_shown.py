@@ -1,0 +1,246 @@
+"""Dead-lettered records as people and programs see them; addresses are masked unless revealed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from retry_topics.dlt.archive import Found
+from retry_topics.dlt.edit import event_fields
+from retry_topics.dlt.grouping import OTHERS, Groups, Tally
+from retry_topics.dlt.letter import Letter
+from retry_topics.dlt.states import Standing
+from retry_topics.headers import Attempt, Journey, read_journey
+from schemas.codec import EventCodec
+from schemas.errors import Undecodable
+from schemas.events import SignupEvent
+from schemas.instants import show_instant, write_instant
+from schemas.ledger import Standing as LedgerStanding
+from schemas.privacy import mask_address
+
+_HEX_ROW: Final = 16
+_TENANTS_SHOWN: Final = 3
+
+
+def groups_lines(groups: Groups) -> list[str]:
+    """Return groups as lines, what waits for somebody first."""
+    lines = []
+    for title, tallies in (("open", groups.open), ("settled", groups.settled)):
+        total = sum(tally.count for tally in tallies)
+        lines.append(f"{title}: {total} records in {len(tallies)} groups")
+        for tally in tallies:
+            lines += _tally_lines(tally)
+    return lines
+
+
+def groups_json(groups: Groups) -> str:
+    """Return groups as JSON."""
+    told = {
+        "open": [_tally_json(tally) for tally in groups.open],
+        "settled": [_tally_json(tally) for tally in groups.settled],
+    }
+    return json.dumps(told, indent=2)
+
+
+def letter_line(found: Found) -> str:
+    """Return a letter as one line of a list."""
+    letter = found.letter
+    about = letter.about
+    recipient = "-" if about is None else mask_address(about.address)
+    return (
+        f"{letter.position!s:<10}  {show_instant(letter.at)}  {state_words(found.standing):<10}  "
+        f"{letter.group.fingerprint}  {letter.mail_id or '(undecodable)':<32}  {recipient}  "
+        f"{letter.group.template or '-'}: {cause_words(letter)}"
+    )
+
+
+def letters_json(found: Sequence[Found], reveal: bool) -> str:
+    """Return letters as a JSON list."""
+    return json.dumps([letter_json(one, reveal) for one in found], indent=2)
+
+
+def letter_json(found: Found, reveal: bool) -> dict[str, Any]:
+    """Return what a list tells of a letter."""
+    letter, standing, _ = found
+    about, cause = letter.about, letter.cause
+    address = None if about is None else about.address
+    return {
+        "position": str(letter.position),
+        "id": letter.mail_id or None,
+        "died_at": write_instant(letter.at),
+        "state": standing.state.value,
+        "job": standing.job or None,
+        "group": letter.group.fingerprint,
+        "template": letter.group.template or None,
+        "tenant": None if about is None else about.tenant,
+        "recipient": address if reveal or address is None else mask_address(address),
+        "generation": letter.generation,
+        "replays": letter.replays,
+        "cause": cause._asdict(),
+    }
+
+
+def whole_lines(
+    found: Found, standing: LedgerStanding | None, codec: EventCodec, reveal: bool
+) -> list[str]:
+    """Return one letter whole: its event, its attempts with the relay's words, its state."""
+    letter, message = found.letter, found.message
+    journey = read_journey(tuple(message.headers))
+    origin, death = journey.origin, journey.death
+    rows = [
+        ("position", str(letter.position)),
+        ("id", letter.mail_id),
+        ("state", state_words(found.standing)),
+        ("ledger", "" if standing is None else _ledger_words(standing)),
+        ("group", letter.group.fingerprint),
+        ("cause", cause_words(letter)),
+        ("died", "" if death is None else f"{show_instant(death.at)}: {death.text}"),
+        ("origin", "" if origin is None else f"{origin.topic} {origin.partition}:{origin.offset}"),
+        ("accepted", "" if origin is None else show_instant(origin.timestamp_ms)),
+        ("generation", str(letter.generation) if letter.generation else ""),
+        ("replays", str(letter.replays) if letter.replays else ""),
+    ]
+    lines = [f"  {name:<11} {value}" for name, value in rows if value]
+    lines += [_attempt_line(attempt) for attempt in journey.history]
+    if journey.omitted:
+        lines.append(f"  {journey.omitted} attempts in between are left out")
+    return lines + _content_lines(message.value, codec, reveal)
+
+
+def whole_json(
+    found: Found, standing: LedgerStanding | None, codec: EventCodec, reveal: bool
+) -> dict[str, Any]:
+    """Return one letter whole, for a program."""
+    journey = read_journey(tuple(found.message.headers))
+    value = found.message.value
+    event, problem = _decoded(value, codec)
+    return {
+        **letter_json(found, reveal),
+        "ledger": None if standing is None else standing.state.value,
+        "text": None if journey.death is None else journey.death.text,
+        "origin": _origin_json(journey),
+        "attempts": [_attempt_json(attempt) for attempt in journey.history],
+        "attempts_omitted": journey.omitted,
+        "event": None if event is None else shown_event(event, reveal),
+        "undecodable": problem or None,
+        "value_hex": None if event is not None or value is None else value.hex(),
+    }
+
+
+def shown_event(event: SignupEvent, reveal: bool) -> dict[str, Any]:
+    """Return an event's fields as they may be shown: without `reveal` no address and no data."""
+    fields: dict[str, Any] = event_fields(event)
+    if not reveal:
+        fields["recipient"] = {"address": mask_address(event.recipient.address), "name": None}
+        fields["data"] = {name: f"({len(value)} characters)" for name, value in event.data.items()}
+        fields["idempotency_key"] = None if event.idempotency_key is None else "(hidden)"
+    return fields
+
+
+def cause_words(letter: Letter) -> str:
+    """Return what a letter died of, in short."""
+    cause = letter.cause
+    code = "" if cause.code is None else f" {cause.code}"
+    enhanced = "" if cause.enhanced is None else f" {cause.enhanced}"
+    what = " ".join(part for part in (cause.scope, cause.kind) if part)
+    where = f" at {cause.phase}" if cause.phase else ""
+    return f"{cause.reason or '-'}: {what or '-'}{where}{code}{enhanced} ({cause.rule or '-'})"
+
+
+def state_words(standing: Standing) -> str:
+    """Return a state, with the job that it is about."""
+    return f"{standing.state} by {standing.job}" if standing.job else standing.state.value
+
+
+def _tally_lines(tally: Tally) -> list[str]:
+    example = tally.example
+    named = [name for name, _ in tally.tenants.most_common(_TENANTS_SHOWN) if name != OTHERS]
+    more = len(tally.tenants) - len(named)
+    tenants = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    states = ", ".join(f"{count} {state}" for state, count in sorted(tally.states.items()))
+    return [
+        f"  {tally.group.fingerprint}  {tally.count:>8}  {tally.group.template or '-'}: "
+        f"{cause_words(example)}",
+        f"              {states}; {show_instant(tally.first)} to {show_instant(tally.last)}; "
+        f"of {tenants or '-'}; such as {example.position}",
+    ]
+
+
+def _tally_json(tally: Tally) -> dict[str, Any]:
+    return {
+        "group": tally.group.fingerprint,
+        "template": tally.group.template or None,
+        "cause": tally.group.cause._asdict(),
+        "count": tally.count,
+        "states": {state.value: count for state, count in tally.states.items()},
+        "first": write_instant(tally.first),
+        "last": write_instant(tally.last),
+        "tenants": dict(tally.tenants),
+        "example": str(tally.example.position),
+    }
+
+
+def _ledger_words(standing: LedgerStanding) -> str:
+    return f"{standing.state} (generation {standing.generation})"
+
+
+def _attempt_line(attempt: Attempt) -> str:
+    code = "" if attempt.code is None else f" {attempt.code}"
+    where = f"{attempt.scope} {attempt.kind} at {attempt.phase}{code}"
+    return (
+        f"  attempt {attempt.number}  {show_instant(attempt.at)}  {where}: {attempt.text} "
+        f"({attempt.rule}, {attempt.worker})"
+    )
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "at": write_instant(attempt.at),
+        "worker": attempt.worker,
+        "scope": attempt.scope,
+        "class": attempt.kind,
+        "phase": attempt.phase,
+        "rule": attempt.rule,
+        "code": attempt.code,
+        "enhanced": attempt.enhanced,
+        "text": attempt.text,
+    }
+
+
+def _origin_json(journey: Journey) -> Mapping[str, Any] | None:
+    origin = journey.origin
+    if origin is None:
+        return None
+    return {
+        "topic": origin.topic,
+        "partition": origin.partition,
+        "offset": origin.offset,
+        "accepted_at": write_instant(origin.timestamp_ms),
+    }
+
+
+def _content_lines(value: bytes | None, codec: EventCodec, reveal: bool) -> list[str]:
+    event, problem = _decoded(value, codec)
+    if event is None:
+        return [f"  undecodable: {problem}", *_hex_lines(value or b"")]
+    shown = json.dumps(shown_event(event, reveal), indent=2, ensure_ascii=False)
+    hint = [] if reveal else ["  addresses and values are hidden; --reveal shows them"]
+    return ["  event", *(f"    {line}" for line in shown.splitlines()), *hint]
+
+
+def _decoded(value: bytes | None, codec: EventCodec) -> tuple[SignupEvent | None, str]:
+    if value is None:
+        return None, "the record has no value"
+    try:
+        return codec.decode(value), ""
+    except Undecodable as error:
+        return None, str(error)
+
+
+def _hex_lines(value: bytes) -> list[str]:
+    rows = (value[at : at + _HEX_ROW] for at in range(0, len(value), _HEX_ROW))
+    return [
+        f"    {number * _HEX_ROW:06x}  {row.hex(' '):<{3 * _HEX_ROW}} "
+        + "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        for number, row in enumerate(rows)
+    ]

@@ -1,0 +1,82 @@
+"""Opens the dead-letter tool for a command: settings, templates, and who works with it."""
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from console.failures import CommandFailed, ExitCode, explained
+from console.operator import operator_of
+from retry_topics.dlt.desk import Desk, Operator
+from retry_topics.dlt.edit import BadTransform
+from retry_topics.dlt.jobs import NotNow
+from retry_topics.dlt.opening import opened_desk
+from runtime.clock import SystemClock
+from runtime.kafka.errors import KafkaFault
+from runtime.kafka.registry import RegistryErrors, SchemaRegistry
+from runtime.settings import load_settings
+from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
+from schemas.codec import EventCodec
+from schemas.errors import BrokenCatalogue, RegistryUnavailable, UnknownSchema
+
+_ID_BYTES: Final = 5
+
+
+@contextmanager
+def desk_of(environ: Mapping[str, str]) -> Iterator[Desk]:
+    """Yield the desk; whatever a person can do something about becomes a `CommandFailed`."""
+    settings = load_settings(environ)
+    with explained(BrokenCatalogue, code=ExitCode.WRONG_SETTING):
+        catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
+    url = settings.schema_registry_url
+    errors = RegistryErrors(unavailable=RegistryUnavailable, unknown=UnknownSchema)
+    codec = EventCodec(None if url is None else SchemaRegistry(url, errors))
+    operator = Operator(operator_of(environ), process_name(), is_gone, new_job_id)
+    with (
+        explained(KafkaFault, RegistryUnavailable, NotNow),
+        explained(BadTransform, ValueError, code=ExitCode.WRONG_SETTING),
+        opened_desk(settings, codec, catalogue, SystemClock(), operator) as desk,
+    ):
+        yield desk
+
+
+def process_name() -> str:
+    """Return a name that no other process has: `host/pid/mark`."""
+    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
+
+
+def is_gone(process: str) -> bool:
+    """Tell whether a process of this host has ended; of other hosts nobody here knows."""
+    host, _, rest = process.partition("/")
+    number = rest.partition("/")[0]
+    if host != socket.gethostname() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def new_job_id() -> str:
+    """Return a short id that no other job has."""
+    return secrets.token_hex(_ID_BYTES)
+
+
+def only(found: list[str], text: str) -> str:
+    """Return the only one of several names that begins with a text.
+
+    Raises:
+        CommandFailed: there is none, or more than one.
+    """
+    matching = [name for name in found if name.startswith(text)]
+    if len(matching) != 1:
+        how = "no job has" if not matching else f"{len(matching)} jobs have"
+        raise CommandFailed(
+            f"{text}: {how} an id that begins so; `mailcascade dlt jobs` lists them"
+        )
+    return matching[0]
