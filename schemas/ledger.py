@@ -20,8 +20,6 @@ TEXT_CHARACTERS: Final = 300
 _word: Final = lru_cache(maxsize=1024)(write_string)
 _SYMBOLS: Final = ("unknown", *(state.value for state in MailState if state != MailState.QUEUED))
 _STATE_LONGS: Final = {symbol: write_long(number) for number, symbol in enumerate(_SYMBOLS)}
-#: For generations, steps and attempts, most of which are small.
-_small: Final = lru_cache(maxsize=1024)(write_long)
 _STATES: Final = tuple(MailState(symbol) if symbol != "unknown" else None for symbol in _SYMBOLS)
 
 
@@ -78,15 +76,10 @@ def write_entry(entry: LedgerEntry) -> bytes:
 
     It follows `avro/ledger_entry.v1.avsc` field by field, in a fraction of a general writer's time.
     """
-    due_at, code, enhanced = entry.due_at, entry.code, entry.enhanced
+    due_at = entry.due_at
     return b"".join(
         (
-            framing(KIND).header,
-            _STATE_LONGS[entry.state],
-            _small(entry.generation),
-            _small(entry.step),
-            _small(entry.attempts),
-            entry.owner,
+            _head(*entry[:5]),
             write_long(entry.at),
             NULL if due_at is None else VALUE + write_long(due_at),
             _word(entry.template),
@@ -94,12 +87,28 @@ def write_entry(entry: LedgerEntry) -> bytes:
             _word(entry.worker),
             _word(entry.reason),
             write_string(entry.text),
-            _word(entry.scope),
-            _word(entry.kind),
-            _word(entry.phase),
-            _word(entry.rule),
+            _tail(*entry[12:]),
+        )
+    )
+
+
+@lru_cache(maxsize=4096)
+def _head(state: MailState, generation: int, step: int, attempts: int, owner: bytes) -> bytes:
+    numbers = (generation, step, attempts)
+    return b"".join(
+        (framing(KIND).header, _STATE_LONGS[state], *(write_long(n) for n in numbers), owner)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _tail(
+    scope: str, kind: str, phase: str, rule: str, code: int | None, enhanced: str | None
+) -> bytes:
+    return b"".join(
+        (
+            *(write_string(word) for word in (scope, kind, phase, rule)),
             NULL if code is None else VALUE + write_long(code),
-            NULL if enhanced is None else VALUE + _word(enhanced),
+            NULL if enhanced is None else VALUE + write_string(enhanced),
         )
     )
 
