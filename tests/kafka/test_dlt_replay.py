@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from retry_topics.dlt import jobs
 from retry_topics.dlt.decision import Skip
@@ -102,6 +103,8 @@ def test_twenty_thousand_dead_mails_of_five_causes(yard: Graveyard) -> None:
         assert report["counts"]["replayed"] == 4_000
         assert yard.replayed_ids() == dict.fromkeys(wanted | others, 1)
         assert min(record.timestamp_ms for record in yard.replayed()) >= began
+        assert yard.kafka.committed() == {}
+        assert not {"mailcascade-reader", "mailcascade-follower"} & groups_of(yard)
         again = desk.plan(desk.order(EVERYTHING, Edit(), Pace(), ""), silent)
         assert again.chosen == 4_000
         assert again.skips == {
@@ -274,6 +277,12 @@ def test_one_record_is_shown_whole(yard: Graveyard) -> None:
     assert shown["event"] == event_fields(event)
     assert [attempt["code"] for attempt in shown["attempts"]] == [451] * 4
     assert (shown["ledger"], shown["state"]) == ("dead", "open")
+
+
+def groups_of(yard: Graveyard) -> set[str]:
+    """Return the consumer groups of the cluster."""
+    admin = AdminClient({"bootstrap.servers": yard.kafka.bootstrap})
+    return {group.group_id for group in admin.list_consumer_groups().result(20).valid}
 
 
 def wait_for(desk: Desk, job: str, replayed: int) -> None:
