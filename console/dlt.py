@@ -29,9 +29,11 @@ dlt_app = typer.Typer(help="Look at dead-lettered mails, replay them, or settle 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    from console import dlt_replay  # noqa: PLC0415 - it adds its commands to the group
+    # They add their commands to the group.
+    from console import dlt_replay, dlt_transfer  # noqa: PLC0415
 
     dlt_replay.register(dlt_app)
+    dlt_transfer.register(dlt_app)
     app.add_typer(dlt_app, name="dlt")
 
 

@@ -33,6 +33,13 @@ Everything = Annotated[bool, typer.Option("--all", help="Every record there is."
 Reveal = Annotated[bool, typer.Option("--reveal", help="Show addresses and values as they are.")]
 Limit = Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="The most to show.")]
 Reason = Annotated[str, typer.Option(help="Why, for whoever asks later.")]
+Out = Annotated[
+    str,
+    typer.Option(metavar="FILE", help="What to write: a .jsonl or .avro file, - for the output."),
+]
+Source = Annotated[
+    str, typer.Argument(metavar="FILE", help="A .jsonl or .avro file; - for the input.")
+]
 Letter = Annotated[
     str, typer.Argument(metavar="POSITION|ID", help="A position such as 3:1204, or an id.")
 ]

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -98,12 +99,8 @@ def replay(  # noqa: PLR0913 - a parameter for each option
     wait_ms = words.duration_of("--wait", wait) or 0
     with desk_of(os.environ) as desk:
         job = desk.order(selection, edit, pace, reason)
-        if plan:
-            _plan(desk, job, as_json)
-            return
-        if as_new and not yes:
-            _ask("these may have been sent before, and would be sent once more; go on?")
-        raise typer.Exit(_begin_and_run(desk, job, wait_ms, as_json))
+        sure(as_new and not yes and not plan)
+        plan_or_run(desk, job, How(plan, wait_ms, as_json))
 
 
 def list_jobs(as_json: Json = False) -> None:
@@ -180,6 +177,23 @@ def discard(  # noqa: PLR0913 - a parameter for each option
     print(f"{done} records discarded{rest}")
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a new job is dealt with: only planned or run, how long it is waited for, how told."""
+
+    plan: bool
+    wait_ms: int
+    as_json: bool
+
+
+def plan_or_run(desk: "Desk", job: "ReplayJob", how: How) -> None:
+    """Plan a new job and tell, or run it and end the command with its exit code."""
+    if how.plan:
+        _plan(desk, job, how.as_json)
+        return
+    raise typer.Exit(_begin_and_run(desk, job, how.wait_ms, how.as_json))
+
+
 def _plan(desk: "Desk", job: "ReplayJob", as_json: bool) -> None:
     from console.dlt_jobs_shown import plan_json, plan_lines  # noqa: PLC0415
 
@@ -242,8 +256,14 @@ def _named_job(desk: "Desk", text: str) -> "ReplayJob":
     return found[only(list(found), text)]
 
 
-def _ask(question: str) -> None:
-    if not typer.confirm(question, err=True):
+def sure(ask: bool) -> None:
+    """Ask, where that is wanted, whether mails may be sent as new ones.
+
+    Raises:
+        CommandFailed: they may not.
+    """
+    question = "these may have been sent before, and would be sent once more; go on?"
+    if ask and not typer.confirm(question, err=True):
         raise CommandFailed("nothing was done")
 
 

@@ -61,6 +61,7 @@ class Edit:
 
     `renew_expiry_ms`: mails that expire may be sent for so long from their replay on, at least.
     `as_new`: each goes out as a new mail with an id of its own, also where it was sent before.
+    `imported`: only the mails of an imported file go out, each as its row says (`dlt_rows`).
     """
 
     template: str | None = None
@@ -68,6 +69,7 @@ class Edit:
     transform: str | None = None
     renew_expiry_ms: int | None = None
     as_new: bool = False
+    imported: bool = False
 
     @property
     def changes_events(self) -> bool:

@@ -6,8 +6,8 @@ claims and returns what `run` then runs. `save` keeps an order for later, under 
 
 import heapq
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
 
@@ -16,6 +16,8 @@ from retry_topics.dlt.archive import Archive, Found
 from retry_topics.dlt.claims import Claims
 from retry_topics.dlt.edit import Editor, EditRefused, load_transform
 from retry_topics.dlt.grouping import Groups
+from retry_topics.dlt.imported import read_imported, row_records
+from retry_topics.dlt.importing import BadRow, Row, RowChecker
 from retry_topics.dlt.jobs import NotNow
 from retry_topics.dlt.journal import MakeTransactions, Pen, Scribe, claims_id, job_transactions_id
 from retry_topics.dlt.letter import Letter
@@ -25,6 +27,7 @@ from retry_topics.dlt.runner import Runner, RunnerParts
 from retry_topics.dlt.selection import matcher
 from retry_topics.dlt.states import RecordState
 from runtime.clock import Clock
+from runtime.kafka.records import OutRecord
 from schemas.catalogue import Catalogue
 from schemas.dlt_journal import NO_EVENT, DltEntry, EntryState, Position, parse_position
 from schemas.events import SignupEvent
@@ -108,6 +111,12 @@ class Desk:
             newest = heapq.nlargest(limit, [*newest, *_last(found, limit)], key=_age)
         return newest
 
+    def each(self, selection: Selection) -> Iterator[Found]:
+        """Yield what is selected, lane by lane, in the order of the topic."""
+        check = matcher(selection)
+        for lane in self.archive.lanes():
+            yield from self.archive.found(lane, check)
+
     def find(self, text: str) -> list[Found]:
         """Return the letter at a position, or every letter of a mail by its id, newest first.
 
@@ -171,6 +180,22 @@ class Desk:
         self._write(job)
         return job
 
+    def take_rows(self, job: ReplayJob, rows: Iterable[Row | BadRow]) -> ReplayJob:
+        """Check a file's rows for a job from `order`, keep them and the job, and return it.
+
+        It replays those rows only, each as it says. All rows are checked before anything is
+        written, in one step.
+
+        Raises:
+            ImportRefused: rows are wrong.
+        """
+        job = replace(job, edit=replace(job.edit, imported=True))
+        checker = RowChecker(self.archive, self._editor(job), self._clock.now_ms())
+        checked = checker.check(rows)
+        scribe = Scribe(self.archive.topology, self.archive.topic_id)
+        self._write(job, *row_records(scribe, job.id, checked.lanes))
+        return job
+
     def begin(self, job: ReplayJob, told: Callable[[int], None]) -> Begun:
         """Plan a job that is new or saved, and make what it chose its own; then `run` runs it."""
         if job.state is not JobState.PLANNED:
@@ -224,6 +249,8 @@ class Desk:
                 for lane in self.archive.lanes()
                 for key in lane.states.claims(job.id)
             ]
+            if job.edit.imported:
+                releases += read_imported(self.archive, job.id).releases(scribe)
             pen.write([scribe.job(job), *releases])
         finally:
             pen.put_down()
@@ -263,10 +290,13 @@ class Desk:
         return job
 
     def _outgoing(self, job: ReplayJob) -> Outgoing:
+        imported = read_imported(self.archive, job.id) if job.edit.imported else None
+        return Outgoing(self._editor(job), self.archive.codec, imported)
+
+    def _editor(self, job: ReplayJob) -> Editor:
         source = job.edit.transform
         transform = None if source is None else load_transform(source, "the transformation")
-        editor = Editor(job.edit, self._catalogue, transform, job.id)
-        return Outgoing(editor, self.archive.codec)
+        return Editor(job.edit, self._catalogue, transform, job.id)
 
     def _pen(self, job: ReplayJob) -> Pen:
         name = job_transactions_id(self.archive.topology, job.id)
@@ -281,11 +311,12 @@ class Desk:
         spread = crc32(f"{self._operator.process}/{number}".encode()) % 100 / 100
         threading.Event().wait(min(2.0, 0.1 * number) * (0.5 + spread))
 
-    def _write(self, job: ReplayJob) -> None:
+    def _write(self, job: ReplayJob, *records: OutRecord) -> None:
         pen = self._pen(job)
         try:
             pen.take()
-            pen.write([Scribe(self.archive.topology, self.archive.topic_id).job(job)])
+            scribe = Scribe(self.archive.topology, self.archive.topic_id)
+            pen.write([*records, scribe.job(job)])
         finally:
             pen.put_down()
 

@@ -56,12 +56,20 @@ def load_transform(source: str, name: str) -> Transform:
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """Applies one job's changes. `job` makes the ids of new mails its own."""
+    """Applies one job's changes. `job` makes the ids of new mails its own.
+
+    `row` tells what an imported file has in a mail's place, None for the mail as it is.
+    """
 
     edit: Edit
     catalogue: Catalogue
     transform: Transform | None
     job: str
+    row: Callable[[Position], SignupEvent | None] | None = None
+
+    def with_row(self, row: Callable[[Position], SignupEvent | None]) -> "Editor":
+        """Return one that makes the same changes, to what a file has in a mail's place."""
+        return replace(self, row=row)
 
     def apply(self, event: SignupEvent, position: Position, now: int) -> SignupEvent:
         """Return the event as it goes out at `now`.
@@ -70,6 +78,8 @@ class Editor:
             EditRefused: it would not be valid.
         """
         changed = event
+        if self.row is not None:
+            changed = self.row(position) or event
         if self.edit.template is not None:
             changed = replace(changed, template=self.edit.template)
         if self.edit.data:
@@ -109,7 +119,10 @@ class Editor:
             raise EditRefused("transform left it out")
         if not isinstance(returned, Mapping):
             raise EditRefused(f"transform returned {type(returned).__name__}, not the event")
-        return _event(event, returned)
+        try:
+            return event_from(event, returned)
+        except EditRefused as error:
+            raise EditRefused(f"transform: {error}") from error
 
 
 def event_fields(event: SignupEvent) -> dict[str, object]:
@@ -152,13 +165,18 @@ def encode_like(changed: SignupEvent, event: SignupEvent, value: bytes, codec: E
     return encoded
 
 
-def _event(event: SignupEvent, fields: Mapping[str, object]) -> SignupEvent:
+def event_from(event: SignupEvent, fields: Mapping[str, object]) -> SignupEvent:
+    """Return the event that these fields make of it (see `event_fields`).
+
+    Raises:
+        EditRefused: a field is wrong, or must not be changed.
+    """
     before = event_fields(event)
     for name in _FIXED:
         if fields.get(name) != before[name]:
-            raise EditRefused(f"transform changed {name}, which cannot be changed")
+            raise EditRefused(f"{name} was changed, and cannot be")
     if unknown := sorted(set(fields) - {*_FIXED, *_CHANGEABLE}):
-        raise EditRefused(f"transform added {', '.join(unknown)}")
+        raise EditRefused(f"there is no field {', '.join(unknown)}")
     template, locale, data = fields.get("template"), fields.get("locale"), fields.get("data")
     if not isinstance(template, str) or not isinstance(locale, str):
         raise EditRefused("template and locale must be texts")

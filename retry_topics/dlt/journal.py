@@ -29,6 +29,7 @@ from schemas.dlt_journal import (
     write_claim,
     write_dlt_entry,
 )
+from schemas.dlt_rows import Rows, rows_key, write_rows
 from schemas.replay_jobs import ReplayJob, write_job
 
 #: Records that one claim holds at most; what it takes is some bytes for each.
@@ -53,11 +54,11 @@ class Scribe:
 
     def __init__(self, topology: Topology, topic_id: str) -> None:
         self._topic = topology.dlt_journal
-        self._topic_id = topic_id
+        self.topic_id = topic_id
 
     def entry(self, position: Position, entry: DltEntry) -> OutRecord:
         """Return what says what became of a record."""
-        key = entry_key(self._topic_id, position)
+        key = entry_key(self.topic_id, position)
         return OutRecord(self._topic, key, write_dlt_entry(entry), (), position.partition)
 
     def job(self, job: ReplayJob) -> OutRecord:
@@ -67,12 +68,17 @@ class Scribe:
     def claims(self, job: str, partition: int, offsets: Sequence[int]) -> Iterator[OutRecord]:
         """Yield what makes ascending offsets of a partition a job's."""
         for number, start in enumerate(range(0, len(offsets), MOST_CLAIMED)):
-            claim = Claim(job, self._topic_id, offsets[start : start + MOST_CLAIMED])
+            claim = Claim(job, self.topic_id, offsets[start : start + MOST_CLAIMED])
             key = claim_key(job, partition, number)
             yield OutRecord(self._topic, key, write_claim(claim), (), partition)
 
+    def rows(self, rows: Rows, partition: int, number: int) -> OutRecord:
+        """Return what says which records of a partition a job replays, and as what."""
+        key = rows_key(rows.job, partition, number)
+        return OutRecord(self._topic, key, write_rows(rows), (), partition)
+
     def release(self, key: bytes, partition: int) -> OutRecord:
-        """Return what takes back a claim."""
+        """Return what takes back a claim, or rows."""
         return OutRecord(self._topic, key, None, (), partition)
 
 

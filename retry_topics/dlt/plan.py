@@ -13,9 +13,10 @@ from retry_topics.dlt.archive import Archive, Found, Lane
 from retry_topics.dlt.cause import Group
 from retry_topics.dlt.decision import Mail, Skip, Terms, decide, settled_by
 from retry_topics.dlt.edit import Editor, EditRefused
+from retry_topics.dlt.imported import Imported
 from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.lookup import Lookup
-from retry_topics.dlt.selection import matcher
+from retry_topics.dlt.selection import Check, matcher
 from runtime.kafka.bulk import Scanned
 from runtime.kafka.partitioner import partition_of
 from schemas.codec import EventCodec
@@ -71,8 +72,10 @@ class Plan:
 class Outgoing:
     """What a letter is as it goes out, after any change. Shared by the plan and the run."""
 
-    def __init__(self, editor: Editor, codec: EventCodec) -> None:
-        self._editor = editor
+    def __init__(self, editor: Editor, codec: EventCodec, imported: Imported | None) -> None:
+        """`imported` are the rows of a file, where only those go out."""
+        self._editor = editor if imported is None else editor.with_row(imported.event)
+        self.imported = imported
         self._codec = codec
         self._known: dict[str, tuple[bool, bool]] = {}
         self.changes = editor.edit.changes_events
@@ -120,12 +123,16 @@ class Planner:
             ValueError: the selection's words are wrong.
             KafkaFault: the topics cannot be read.
         """
-        check = matcher(self._job.selection)
+        imported = self._outgoing.imported
+        check, numbers = matcher(self._job.selection), None
+        if imported is not None:
+            check, numbers = _of_rows(check, imported), imported.lanes
         plan = Plan()
-        for lane in self._archive.lanes(self._job.ends):
+        for lane in self._archive.lanes(self._job.ends, numbers):
             choice = plan.lanes[lane.number] = Choice.of_lane(lane.read_to)
             chunk = _Chunk(lane)
-            for found in self._archive.found(lane, check):
+            within = None if imported is None else imported.span(lane.number)
+            for found in self._archive.found(lane, check, within):
                 plan.selected += 1
                 skip = self._take(found, chunk)
                 if skip is not None:
@@ -180,6 +187,10 @@ class Planner:
             plan.count(chunk.groups[index], skip)
             if skip is None:
                 choice.offsets.append(chunk.offsets[index])
+
+
+def _of_rows(check: Check, imported: Imported) -> Check:
+    return lambda letter, state: imported.has(letter.position) and check(letter, state)
 
 
 class _Chunk:

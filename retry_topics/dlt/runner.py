@@ -28,6 +28,7 @@ from runtime.kafka.bulk import Scanned
 from runtime.kafka.records import OutRecord
 from runtime.kafka.transactions import TransactionInDoubt
 from schemas.dlt_journal import DltEntry, EntryState
+from schemas.events import SignupEvent
 from schemas.replay_jobs import JobState, ReplayJob
 
 #: Records of one transaction at most; fewer where a rate is kept.
@@ -221,9 +222,7 @@ class Runner:
         try:
             if outgoing.changes:
                 event, changed = outgoing.changed(message, letter.position, now)
-                value = encode_like(changed, event, message.value or b"", self._parts.archive.codec)
-                new_id = changed.event_id if self._job.edit.as_new else None
-                rewritten = Rewritten(value, changed.recipient.address, new_id)
+                rewritten = self._rewritten(event, changed, message)
                 mail = outgoing.mail(changed.template, changed.expires_at)
             skip = decide(letter.generation, mail, None, False, now, self._terms)
             if skip is not None:
@@ -234,6 +233,16 @@ class Runner:
             return Skip.EDIT_REFUSED
         except TooLarge:
             return Skip.TOO_LARGE
+
+    def _rewritten(
+        self, event: SignupEvent, changed: SignupEvent, message: Scanned
+    ) -> Rewritten | None:
+        """Return what a changed mail goes out as; one that is as it was keeps its bytes."""
+        if changed == event:
+            return None
+        value = encode_like(changed, event, message.value or b"", self._parts.archive.codec)
+        new_id = changed.event_id if self._job.edit.as_new else None
+        return Rewritten(value, changed.recipient.address, new_id)
 
     def _listen_until(self, moment: float) -> None:
         while (left := moment - self._parts.clock.monotonic()) > 0:
@@ -281,6 +290,8 @@ class Runner:
     def _finish(self) -> ReplayJob:
         """Give up what is left, and wait for outcomes as long as somebody wants to."""
         releases = [self._scribe.release(key, lane) for lane, key in self._progress.claims]
+        if self._parts.outgoing.imported is not None:
+            releases += self._parts.outgoing.imported.releases(self._scribe)
         self._write(releases)
         self._progress.claims.clear()
         outcomes, stop = self._listener.outcomes, self._parts.stop

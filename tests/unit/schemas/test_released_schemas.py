@@ -24,7 +24,9 @@ PINNED = {
     "suppression": {1: "03b78bda4f6e459b"},
     "dlt_entry": {1: "d7442d46e15cdf9d"},
     "dlt_claim": {1: "3972dcc6e0509a87"},
-    "replay_job": {1: "77e7dc0739d7acf0"},
+    "replay_job": {1: "77e7dc0739d7acf0", 2: "503105749072be7d"},
+    "dlt_rows": {1: "68a3310bf8e1f8fc"},
+    "dlt_export": {1: "50bc8f67a6332016"},
 }
 ALL = [schema for kind in PINNED for schema in released_schemas(kind)]
 PAIRS = [
