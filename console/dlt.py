@@ -57,14 +57,16 @@ def groups(  # noqa: PLR0913 - a parameter for each option
     as_json: Json = False,
 ) -> None:
     """Count dead-lettered mails by what they died of, the open ones and the settled ones apart."""
-    from console.dlt_shown import groups_json, groups_lines  # noqa: PLC0415
+    from console.dlt_shown import groups_lines  # noqa: PLC0415
     from console.dlt_words import Words, selection_of  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
+    from retry_topics.dlt.told import groups_told  # noqa: PLC0415
 
     words = Words(None, since, until, template, tenant, recipient, code, group, state)
     with desk_of(os.environ) as desk:
         found = desk.groups(selection_of(words, SystemClock().now_ms()))
-    print(groups_json(found) if as_json else "\n".join(groups_lines(found)))
+    told = json.dumps(groups_told(found), indent=2) if as_json else "\n".join(groups_lines(found))
+    print(told)
 
 
 @dlt_app.command("list")
@@ -83,15 +85,16 @@ def list_letters(  # noqa: PLR0913 - a parameter for each option
     as_json: Json = False,
 ) -> None:
     """List dead-lettered mails, the newest first."""
-    from console.dlt_shown import letter_line, letters_json  # noqa: PLC0415
+    from console.dlt_shown import letter_line  # noqa: PLC0415
     from console.dlt_words import Words, selection_of  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
+    from retry_topics.dlt.told import letter_told  # noqa: PLC0415
 
     words = Words(named, since, until, template, tenant, recipient, code, group, state)
     with desk_of(os.environ) as desk:
         found = desk.letters(selection_of(words, SystemClock().now_ms()), limit)
     if as_json:
-        print(letters_json(found, reveal))
+        print(json.dumps([letter_told(one, reveal) for one in found], indent=2))
         return
     for one in found:
         print(letter_line(one))
@@ -105,8 +108,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one record whole: its event, every attempt, where it came from, and what it is."""
-    from console.dlt_shown import whole_json, whole_lines  # noqa: PLC0415
+    from console.dlt_shown import whole_lines  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
+    from retry_topics.dlt.told import whole_told  # noqa: PLC0415
 
     with desk_of(os.environ) as desk:
         found = desk.find(name)
@@ -115,7 +119,7 @@ def show(
         codec = desk.archive.codec
         told = [(one, desk.standing(one.letter)) for one in found]
     if as_json:
-        rows = [whole_json(one, standing, codec, reveal) for one, standing in told]
+        rows = [whole_told(one, standing, codec, reveal) for one, standing in told]
         print(json.dumps(rows[0] if ":" in name else rows, indent=2))
         return
     for one, standing in told:
@@ -125,14 +129,15 @@ def show(
 @dlt_app.command()
 def tail(as_json: Json = False) -> None:
     """Show mails as they die, until Ctrl-C."""
-    from console.dlt_shown import letter_json, letter_line  # noqa: PLC0415
+    from console.dlt_shown import letter_line  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
+    from retry_topics.dlt.told import letter_told  # noqa: PLC0415
 
     with desk_of(os.environ) as desk:
         print("waiting for mails to die; Ctrl-C ends it", file=sys.stderr)
         try:
             for found in desk.archive.follow():
-                line = json.dumps(letter_json(found, False)) if as_json else letter_line(found)
+                line = json.dumps(letter_told(found, False)) if as_json else letter_line(found)
                 print(line, flush=True)
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.OK) from None

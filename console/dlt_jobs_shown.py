@@ -1,15 +1,14 @@
 """Plans and replay jobs as a person and a program see them."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
-from console.dlt_shown import cause_words, shown_event
+from console.dlt_shown import cause_words
 from retry_topics.dlt import jobs
 from retry_topics.dlt.decision import SKIP_WORDS, Skip
 from retry_topics.dlt.desk import Sample
 from retry_topics.dlt.plan import Plan
-from schemas.instants import show_instant, write_instant
+from retry_topics.dlt.told import event_told
+from schemas.instants import show_instant
 from schemas.privacy import mask_address
 from schemas.replay_jobs import JobState, ReplayJob
 
@@ -31,38 +30,6 @@ def plan_lines(job: ReplayJob, plan: Plan, samples: Sequence[Sample]) -> list[st
     for sample in samples:
         lines += _sample_lines(sample)
     return lines
-
-
-def plan_json(job: ReplayJob, plan: Plan, samples: Sequence[Sample]) -> str:
-    """Return a plan as JSON."""
-    told = {
-        "plan": job.id,
-        "selected": plan.selected,
-        "replayed": plan.chosen,
-        "skipped": {skip.value: count for skip, count in _skips(plan)},
-        "seconds": None if job.pace.rate is None else round(plan.chosen / job.pace.rate, 1),
-        "groups": [
-            {
-                "group": group.fingerprint,
-                "template": group.template or None,
-                "cause": group.cause._asdict(),
-                "replayed": counter[None],
-                "skipped": {skip.value: n for skip, n in counter.items() if skip is not None},
-            }
-            for group, counter in plan.groups.items()
-        ],
-        "samples": [
-            {
-                "position": str(sample.letter.position),
-                "event": shown_event(sample.event, reveal=False),
-                "changed": None
-                if sample.changed is None
-                else shown_event(sample.changed, reveal=False),
-            }
-            for sample in samples
-        ],
-    }
-    return json.dumps(told, indent=2)
 
 
 def job_line(job: ReplayJob) -> str:
@@ -104,21 +71,6 @@ def job_lines(job: ReplayJob) -> list[str]:
     return lines
 
 
-def job_json(job: ReplayJob) -> dict[str, Any]:
-    """Return a job's fields for a program."""
-    return {
-        "id": job.id,
-        "state": job.state.value,
-        "by": job.by,
-        "reason": job.reason or None,
-        "note": job.note or None,
-        "created_at": write_instant(job.created_at),
-        "owner": job.owner or None,
-        "beat_at": write_instant(job.beat_at),
-        "counts": dict(job.counts),
-    }
-
-
 def progress_words(job: ReplayJob) -> str:
     """Return how far a job is, in short."""
     counts = job.counts
@@ -148,7 +100,7 @@ def _sample_lines(sample: Sample) -> list[str]:
     lines = [f"{head}: {cause_words(letter)}"]
     if changed is None:
         return lines
-    before, after = shown_event(event, reveal=False), shown_event(changed, reveal=False)
+    before, after = event_told(event, reveal=False), event_told(changed, reveal=False)
     for name, value in after.items():
         if value != before[name]:
             lines.append(f"    {name}: {before[name]} -> {value}")

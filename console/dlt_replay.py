@@ -105,13 +105,14 @@ def replay(  # noqa: PLR0913 - a parameter for each option
 
 def list_jobs(as_json: Json = False) -> None:
     """List replay jobs and saved plans, the newest first."""
-    from console.dlt_jobs_shown import job_json, job_line  # noqa: PLC0415
+    from console.dlt_jobs_shown import job_line  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
+    from retry_topics.dlt.told import job_told  # noqa: PLC0415
 
     with desk_of(os.environ) as desk:
         found = desk.jobs()
     if as_json:
-        print(json.dumps([job_json(job) for job in found], indent=2))
+        print(json.dumps([job_told(job) for job in found], indent=2))
         return
     for job in found:
         print(job_line(job))
@@ -120,12 +121,13 @@ def list_jobs(as_json: Json = False) -> None:
 
 def show_job(job: JobId, as_json: Json = False) -> None:
     """Show one job: how far it is, what came of it, what it left out and why."""
-    from console.dlt_jobs_shown import job_json, job_lines  # noqa: PLC0415
+    from console.dlt_jobs_shown import job_lines  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
+    from retry_topics.dlt.told import job_told  # noqa: PLC0415
 
     with desk_of(os.environ) as desk:
         found = _named_job(desk, job)
-    print(json.dumps(job_json(found), indent=2) if as_json else "\n".join(job_lines(found)))
+    print(json.dumps(job_told(found), indent=2) if as_json else "\n".join(job_lines(found)))
 
 
 def resume(job: JobId, wait: Wait = WAIT, as_json: Json = False) -> None:
@@ -195,13 +197,14 @@ def plan_or_run(desk: "Desk", job: "ReplayJob", how: How) -> None:
 
 
 def _plan(desk: "Desk", job: "ReplayJob", as_json: bool) -> None:
-    from console.dlt_jobs_shown import plan_json, plan_lines  # noqa: PLC0415
+    from console.dlt_jobs_shown import plan_lines  # noqa: PLC0415
+    from retry_topics.dlt.told import plan_told  # noqa: PLC0415
 
     planned = desk.plan(job, _told)
     job = desk.save(job, planned)
     samples = desk.samples(job, planned)
     if as_json:
-        print(plan_json(job, planned, samples))
+        print(json.dumps(plan_told(job, planned, samples), indent=2))
         return
     print("\n".join(plan_lines(job, planned, samples)))
     print(f"run it: mailcascade dlt resume {job.id}")
@@ -222,12 +225,13 @@ def _begin_and_run(desk: "Desk", job: "ReplayJob", wait_ms: int, as_json: bool) 
 def _run(desk: "Desk", job: "ReplayJob", wait_ms: int, as_json: bool) -> int:
     """Run a job with a bar; Ctrl-C pauses it, a second one ends the command at once."""
     from console.dlt_bar import Bar  # noqa: PLC0415
-    from console.dlt_jobs_shown import job_json, job_lines  # noqa: PLC0415
+    from console.dlt_jobs_shown import job_lines  # noqa: PLC0415
+    from retry_topics.dlt.told import job_told  # noqa: PLC0415
     from schemas.replay_jobs import JobState  # noqa: PLC0415
 
     with _pausing() as stop, Bar(sys.stderr) as bar:
         done = desk.run(job, stop, bar.show, wait_ms)
-    print(json.dumps(job_json(done), indent=2) if as_json else "\n".join(job_lines(done)))
+    print(json.dumps(job_told(done), indent=2) if as_json else "\n".join(job_lines(done)))
     return ExitCode.FAILED if done.state is JobState.STOPPED else ExitCode.OK
 
 

@@ -1,19 +1,16 @@
 """Dead-lettered records as people and programs see them; addresses are masked unless revealed."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from retry_topics.dlt.archive import Found
-from retry_topics.dlt.edit import event_fields
 from retry_topics.dlt.grouping import OTHERS, Groups, Tally
 from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.states import Standing
-from retry_topics.headers import Attempt, Journey, read_journey
+from retry_topics.dlt.told import decoded, event_told
+from retry_topics.headers import Attempt, read_journey
 from schemas.codec import EventCodec
-from schemas.errors import Undecodable
-from schemas.events import SignupEvent
-from schemas.instants import show_instant, write_instant
+from schemas.instants import show_instant
 from schemas.ledger import Standing as LedgerStanding
 from schemas.privacy import mask_address
 
@@ -32,15 +29,6 @@ def groups_lines(groups: Groups) -> list[str]:
     return lines
 
 
-def groups_json(groups: Groups) -> str:
-    """Return groups as JSON."""
-    told = {
-        "open": [_tally_json(tally) for tally in groups.open],
-        "settled": [_tally_json(tally) for tally in groups.settled],
-    }
-    return json.dumps(told, indent=2)
-
-
 def letter_line(found: Found) -> str:
     """Return a letter as one line of a list."""
     letter = found.letter
@@ -51,32 +39,6 @@ def letter_line(found: Found) -> str:
         f"{letter.group.fingerprint}  {letter.mail_id or '(undecodable)':<32}  {recipient}  "
         f"{letter.group.template or '-'}: {cause_words(letter)}"
     )
-
-
-def letters_json(found: Sequence[Found], reveal: bool) -> str:
-    """Return letters as a JSON list."""
-    return json.dumps([letter_json(one, reveal) for one in found], indent=2)
-
-
-def letter_json(found: Found, reveal: bool) -> dict[str, Any]:
-    """Return what a list tells of a letter."""
-    letter, standing, _ = found
-    about, cause = letter.about, letter.cause
-    address = None if about is None else about.address
-    return {
-        "position": str(letter.position),
-        "id": letter.mail_id or None,
-        "died_at": write_instant(letter.at),
-        "state": standing.state.value,
-        "job": standing.job or None,
-        "group": letter.group.fingerprint,
-        "template": letter.group.template or None,
-        "tenant": None if about is None else about.tenant,
-        "recipient": address if reveal or address is None else mask_address(address),
-        "generation": letter.generation,
-        "replays": letter.replays,
-        "cause": cause._asdict(),
-    }
 
 
 def whole_lines(
@@ -104,36 +66,6 @@ def whole_lines(
     if journey.omitted:
         lines.append(f"  {journey.omitted} attempts in between are left out")
     return lines + _content_lines(message.value, codec, reveal)
-
-
-def whole_json(
-    found: Found, standing: LedgerStanding | None, codec: EventCodec, reveal: bool
-) -> dict[str, Any]:
-    """Return one letter whole, for a program."""
-    journey = read_journey(tuple(found.message.headers))
-    value = found.message.value
-    event, problem = _decoded(value, codec)
-    return {
-        **letter_json(found, reveal),
-        "ledger": None if standing is None else standing.state.value,
-        "text": None if journey.death is None else journey.death.text,
-        "origin": _origin_json(journey),
-        "attempts": [_attempt_json(attempt) for attempt in journey.history],
-        "attempts_omitted": journey.omitted,
-        "event": None if event is None else shown_event(event, reveal),
-        "undecodable": problem or None,
-        "value_hex": None if event is not None or value is None else value.hex(),
-    }
-
-
-def shown_event(event: SignupEvent, reveal: bool) -> dict[str, Any]:
-    """Return an event's fields as they may be shown: without `reveal` no address and no data."""
-    fields: dict[str, Any] = event_fields(event)
-    if not reveal:
-        fields["recipient"] = {"address": mask_address(event.recipient.address), "name": None}
-        fields["data"] = {name: f"({len(value)} characters)" for name, value in event.data.items()}
-        fields["idempotency_key"] = None if event.idempotency_key is None else "(hidden)"
-    return fields
 
 
 def cause_words(letter: Letter) -> str:
@@ -165,20 +97,6 @@ def _tally_lines(tally: Tally) -> list[str]:
     ]
 
 
-def _tally_json(tally: Tally) -> dict[str, Any]:
-    return {
-        "group": tally.group.fingerprint,
-        "template": tally.group.template or None,
-        "cause": tally.group.cause._asdict(),
-        "count": tally.count,
-        "states": {state.value: count for state, count in tally.states.items()},
-        "first": write_instant(tally.first),
-        "last": write_instant(tally.last),
-        "tenants": dict(tally.tenants),
-        "example": str(tally.example.position),
-    }
-
-
 def _ledger_words(standing: LedgerStanding) -> str:
     return f"{standing.state} (generation {standing.generation})"
 
@@ -192,49 +110,13 @@ def _attempt_line(attempt: Attempt) -> str:
     )
 
 
-def _attempt_json(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "number": attempt.number,
-        "at": write_instant(attempt.at),
-        "worker": attempt.worker,
-        "scope": attempt.scope,
-        "class": attempt.kind,
-        "phase": attempt.phase,
-        "rule": attempt.rule,
-        "code": attempt.code,
-        "enhanced": attempt.enhanced,
-        "text": attempt.text,
-    }
-
-
-def _origin_json(journey: Journey) -> Mapping[str, Any] | None:
-    origin = journey.origin
-    if origin is None:
-        return None
-    return {
-        "topic": origin.topic,
-        "partition": origin.partition,
-        "offset": origin.offset,
-        "accepted_at": write_instant(origin.timestamp_ms),
-    }
-
-
 def _content_lines(value: bytes | None, codec: EventCodec, reveal: bool) -> list[str]:
-    event, problem = _decoded(value, codec)
+    event, problem = decoded(value, codec)
     if event is None:
         return [f"  undecodable: {problem}", *_hex_lines(value or b"")]
-    shown = json.dumps(shown_event(event, reveal), indent=2, ensure_ascii=False)
+    shown = json.dumps(event_told(event, reveal), indent=2, ensure_ascii=False)
     hint = [] if reveal else ["  addresses and values are hidden; --reveal shows them"]
     return ["  event", *(f"    {line}" for line in shown.splitlines()), *hint]
-
-
-def _decoded(value: bytes | None, codec: EventCodec) -> tuple[SignupEvent | None, str]:
-    if value is None:
-        return None, "the record has no value"
-    try:
-        return codec.decode(value), ""
-    except Undecodable as error:
-        return None, str(error)
 
 
 def _hex_lines(value: bytes) -> list[str]:

@@ -1,11 +1,7 @@
 """Opens the dead-letter tool for a command: settings, templates, and who works with it."""
 
-import os
-import secrets
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
 
 from console.failures import CommandFailed, ExitCode, explained
 from console.operator import operator_of
@@ -13,6 +9,7 @@ from retry_topics.dlt.desk import Desk, Operator
 from retry_topics.dlt.edit import BadTransform
 from retry_topics.dlt.jobs import NotNow
 from retry_topics.dlt.opening import opened_desk
+from retry_topics.dlt.operators import is_gone, new_job_id, process_name
 from runtime.clock import SystemClock
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.registry import RegistryErrors, SchemaRegistry
@@ -20,8 +17,6 @@ from runtime.settings import load_settings
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
 from schemas.errors import BrokenCatalogue, RegistryUnavailable, UnknownSchema
-
-_ID_BYTES: Final = 5
 
 
 @contextmanager
@@ -40,31 +35,6 @@ def desk_of(environ: Mapping[str, str]) -> Iterator[Desk]:
         opened_desk(settings, codec, catalogue, SystemClock(), operator) as desk,
     ):
         yield desk
-
-
-def process_name() -> str:
-    """Return a name that no other process has: `host/pid/mark`."""
-    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
-
-
-def is_gone(process: str) -> bool:
-    """Tell whether a process of this host has ended; of other hosts nobody here knows."""
-    host, _, rest = process.partition("/")
-    number = rest.partition("/")[0]
-    if host != socket.gethostname() or not number.isdigit():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def new_job_id() -> str:
-    """Return a short id that no other job has."""
-    return secrets.token_hex(_ID_BYTES)
 
 
 def only(found: list[str], text: str) -> str:

@@ -9,12 +9,11 @@ from fastavro.types import Schema
 from retry_topics.dlt.archive import Found
 from retry_topics.dlt.edit import event_fields
 from retry_topics.dlt.importing import BadRow, Row
-from retry_topics.headers import Attempt, read_journey
+from retry_topics.dlt.told import attempt_told, decoded, origin_told
+from retry_topics.headers import read_journey
 from schemas.archive import released_schemas
 from schemas.codec import EventCodec
 from schemas.dlt_journal import parse_position
-from schemas.errors import Undecodable
-from schemas.events import SignupEvent
 from schemas.framing import plain_schema
 from schemas.instants import write_instant
 
@@ -61,8 +60,7 @@ def exported(found: Found, codec: EventCodec) -> dict[str, Any]:
     """Return a record as a row of the schema: bytes are bytes."""
     letter, standing, message = found
     journey = read_journey(tuple(message.headers))
-    event, problem = _decoded(message.value, codec)
-    origin = journey.origin
+    event, problem = decoded(message.value, codec)
     return {
         "position": str(letter.position),
         "id": letter.mail_id or None,
@@ -74,15 +72,11 @@ def exported(found: Found, codec: EventCodec) -> dict[str, Any]:
         "text": None if journey.death is None else _writable(journey.death.text),
         "generation": letter.generation,
         "replays": letter.replays,
-        "origin": None
-        if origin is None
-        else {
-            "topic": origin.topic,
-            "partition": origin.partition,
-            "offset": origin.offset,
-            "accepted_at": write_instant(origin.timestamp_ms),
-        },
-        "attempts": [_attempt(attempt) for attempt in journey.history],
+        "origin": origin_told(journey),
+        "attempts": [
+            {**attempt_told(attempt), "text": _writable(attempt.text)}
+            for attempt in journey.history
+        ],
         "attempts_omitted": journey.omitted,
         "event": None if event is None else event_fields(event),
         "undecodable": problem or None,
@@ -120,30 +114,6 @@ def _row(row: _Row, number: int) -> Row | BadRow:
         return BadRow(number, str(error))
     event = None if row.event is None else msgspec.to_builtins(row.event)
     return Row(number, position, event, row.value)
-
-
-def _decoded(value: bytes | None, codec: EventCodec) -> tuple[SignupEvent | None, str]:
-    if value is None:
-        return None, "the record has no value"
-    try:
-        return codec.decode(value), ""
-    except Undecodable as error:
-        return None, str(error)
-
-
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "number": attempt.number,
-        "at": write_instant(attempt.at),
-        "worker": attempt.worker,
-        "scope": attempt.scope,
-        "class": attempt.kind,
-        "phase": attempt.phase,
-        "rule": attempt.rule,
-        "code": attempt.code,
-        "enhanced": attempt.enhanced,
-        "text": _writable(attempt.text),
-    }
 
 
 def _writable(text: str) -> str:

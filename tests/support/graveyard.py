@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from console.dlt_work import new_job_id
 from retry_topics.dlt.desk import Desk, Operator
 from retry_topics.dlt.opening import opened_desk
+from retry_topics.dlt.operators import new_job_id
 from retry_topics.failure import Failure, FailureClass, Phase, Scope
 from retry_topics.headers import REPLAY_OF
 from retry_topics.policy import DeadReason

@@ -16,8 +16,9 @@ from console.dlt_words import (
     share_of,
     source_of,
 )
-from console.dlt_work import is_gone, only, process_name
+from console.dlt_work import only
 from console.failures import CommandFailed
+from retry_topics.dlt.operators import is_gone, process_name
 from retry_topics.dlt.selection import EVERYTHING, recipient_of
 from schemas.replay_jobs import Selection
 
