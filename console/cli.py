@@ -165,14 +165,19 @@ def topics_apply(
 
 @keys_app.command("new")
 def keys_new(
-    tenant: Annotated[str, typer.Argument(help="Whose mails the key's requests are.")],
+    tenant: Annotated[
+        str, typer.Argument(help="Whose mails the key's requests are, or the operator's name.")
+    ],
+    operator: Annotated[
+        bool,
+        typer.Option("--operator", help="An operator's key, in MAILCASCADE_OPERATOR_KEYS_FILE."),
+    ] = False,
 ) -> None:
     """Make a key, add its hash to MAILCASCADE_API_KEYS_FILE (made if missing), print it once."""
-    path = os.environ.get("MAILCASCADE_API_KEYS_FILE")
+    setting = f"MAILCASCADE_{'OPERATOR' if operator else 'API'}_KEYS_FILE"
+    path = os.environ.get(setting)
     if not path:
-        raise CommandFailed(
-            "set MAILCASCADE_API_KEYS_FILE to the file that holds the keys' hashes", _WRONG
-        )
+        raise CommandFailed(f"set {setting} to the file that holds the keys' hashes", _WRONG)
     # Loaded here, so that other commands do not carry the web framework in their memory.
     from ingest.keys import BadTenantName, KeyFileError, add_key  # noqa: PLC0415
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from ingest import documentation, status_documentation
 from ingest.batch import BatchIntake
 from ingest.checks import Checks
+from ingest.dlt_routes import DltRoutes, Operators
 from ingest.door import Door
 from ingest.health import HealthChecks
 from ingest.intake import Intake
@@ -37,7 +38,7 @@ class Parts:
     """What the API is made of.
 
     `encode` frames a mail, `ids` name those without a key; a body has `body_seconds` to come. What
-    became of mails is read from `view`.
+    became of mails is read from `view`. Without `operators` the endpoints for them are off.
     """
 
     topic: str
@@ -51,6 +52,7 @@ class Parts:
     body_seconds: float
     view: StatusView
     pipeline: Pipeline
+    operators: Operators | None
 
 
 def build_app(parts: Parts) -> FastAPI:
@@ -86,6 +88,7 @@ def build_app(parts: Parts) -> FastAPI:
     ):
         reply = answering(path, handler, meters, of_events=False)
         app.serve(method, path, reply, description)
+    DltRoutes(parts.operators).serve_on(app, meters)
 
     async def no_route(request: Request, error: HTTPException) -> Response:
         meters.answered(_UNMATCHED, error.status_code)

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from ingest.batch import BatchAnswer
+from ingest.dlt_payloads import DiscardRequest, ReplayRequest
 from ingest.health import Health
 from ingest.outbox import Accepted
 from ingest.payloads import BatchItem, EmailRequest, SignupRequest
@@ -25,6 +26,8 @@ _SCHEMAS: Final = (
     MailDetail,
     MailPage,
     CancelAnswer,
+    ReplayRequest,
+    DiscardRequest,
 )
 MAIL_ID: Final = "gqzdsmzygiydamrqgizdgmjrgi2dknbu"
 _ACCEPTED: Final = {"id": MAIL_ID, "status_url": f"/v1/emails/{MAIL_ID}"}
@@ -158,7 +161,12 @@ def add_components(document: Json) -> Json:
             "type": "http",
             "scheme": "bearer",
             "description": "A key that the operator issued. A service without keys needs none.",
-        }
+        },
+        "operatorKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An operator's own key, for the endpoints about dead-lettered mails.",
+        },
     }
     document["security"] = [{"apiKey": []}, {}]
     return document

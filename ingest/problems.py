@@ -28,6 +28,9 @@ class Kind(StrEnum):
     REFUSED = "event-refused"
     UNAVAILABLE = "unavailable"
     NO_STATUS = "status-unavailable"
+    OFF = "operators-off"
+    CONFLICT = "not-now"
+    NO_LETTERS = "dead-letters-unavailable"
     INTERNAL = "internal-error"
 
 
@@ -43,6 +46,9 @@ _STATUS: Final = {
     Kind.REFUSED: HTTPStatus.INTERNAL_SERVER_ERROR,
     Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Kind.NO_STATUS: HTTPStatus.SERVICE_UNAVAILABLE,
+    Kind.OFF: HTTPStatus.FORBIDDEN,
+    Kind.CONFLICT: HTTPStatus.CONFLICT,
+    Kind.NO_LETTERS: HTTPStatus.SERVICE_UNAVAILABLE,
     Kind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 _TITLE: Final = {
@@ -57,6 +63,9 @@ _TITLE: Final = {
     Kind.REFUSED: "The event cannot be stored",
     Kind.UNAVAILABLE: "Events cannot be accepted at the moment",
     Kind.NO_STATUS: "The state of mails cannot be told at the moment",
+    Kind.OFF: "This is turned off",
+    Kind.CONFLICT: "It is not possible as things are",
+    Kind.NO_LETTERS: "Dead-lettered mails cannot be told or changed at the moment",
     Kind.INTERNAL: "Something went wrong here",
 }
 

@@ -6,20 +6,26 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential
 
 from consumers.status.reader import StatusReader, view_url
 from ingest.app import Parts, build_app
+from ingest.dlt_office import Office
+from ingest.dlt_routes import Operators
+from ingest.door import Door
 from ingest.keys import Authenticator, KeyFile, KeyFileError, OneTenant
 from ingest.status_routes import Pipeline
 from ingest.status_view import StatusView
+from retry_topics.dlt.desk import Desk, Operator
+from retry_topics.dlt.opening import opened_desk
+from retry_topics.dlt.operators import is_gone, new_job_id, process_name
 from retry_topics.topic_specs import MAIN_MESSAGE_BYTES
 from retry_topics.topology import topology_of
 from runtime.clock import Clock, Deadline, SystemClock
@@ -38,7 +44,7 @@ from runtime.settings import Settings, SettingsError
 from schemas.archive import current_schema
 from schemas.body import EventFields
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
-from schemas.codec import encode
+from schemas.codec import EventCodec, encode
 from schemas.errors import RegistryUnavailable, UnknownSchema
 from schemas.identity import random_event_ids
 
@@ -83,6 +89,7 @@ def run(settings: Settings) -> int:
     publisher = Publisher({"message.max.bytes": MAX_RECORD_BYTES, **properties}, clock)
     topology = topology_of(settings)
     view = StatusView(status_reader(settings), clock)
+    operators = operators_of(settings, catalogue, clock)
     parts = Parts(
         topic=topology.main,
         publisher=publisher,
@@ -95,9 +102,10 @@ def run(settings: Settings) -> int:
         body_seconds=_BODY_SECONDS,
         view=view,
         pipeline=Pipeline(topology.control, len(topology.tiers)),
+        operators=operators,
     )
     with bind(settings) as listener, contextlib.closing(view):
-        return uvloop.run(_serve(build_app(parts), listener, publisher, settings.drain_seconds))
+        return uvloop.run(_serve(parts, listener, publisher, settings.drain_seconds))
 
 
 def authenticator(settings: Settings, clock: Clock) -> Authenticator:
@@ -120,6 +128,32 @@ def authenticator(settings: Settings, clock: Clock) -> Authenticator:
         "by MAILCASCADE_API_KEYS_FILE, or listen on a loopback address such as 127.0.0.1"
     )
     raise SettingsError([SettingProblem("MAILCASCADE_HTTP_HOST", settings.http_host, reason)])
+
+
+def operators_of(settings: Settings, catalogue: Catalogue, clock: Clock) -> Operators | None:
+    """Return who may deal with dead-lettered mails, None where nobody may.
+
+    Raises:
+        SettingsError: the keys file is wrong.
+    """
+    path = settings.operator_keys_file
+    if path is None:
+        return None
+    try:
+        keys = KeyFile(path, clock)
+    except KeyFileError as error:
+        problem = SettingProblem("MAILCASCADE_OPERATOR_KEYS_FILE", str(path), str(error))
+        raise SettingsError([problem]) from error
+    url = settings.schema_registry_url
+    errors = RegistryErrors(RegistryUnavailable, UnknownSchema)
+    codec = EventCodec(None if url is None else SchemaRegistry(url, errors))
+    process = process_name()
+
+    def open_desk(by: str) -> AbstractContextManager[Desk]:
+        operator = Operator(by, process, is_gone, new_job_id)
+        return opened_desk(settings, codec, catalogue, clock, operator)
+
+    return Operators(Door(keys, _BODY_SECONDS), Office(open_desk, clock))
 
 
 def status_reader(settings: Settings) -> StatusReader:
@@ -172,11 +206,11 @@ def bind(settings: Settings) -> socket.socket:
 
 
 async def _serve(
-    app: FastAPI, listener: socket.socket, publisher: Publisher, drain_seconds: float
+    parts: Parts, listener: socket.socket, publisher: Publisher, drain_seconds: float
 ) -> int:
     server = _Server(
         uvicorn.Config(
-            app,
+            build_app(parts),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -201,9 +235,13 @@ async def _serve(
         await stop.wait()
         deadline = Deadline(SystemClock(), drain_seconds)
         _log.info("ingest.stopping", reason=stop.reason)
+        if parts.operators is not None:
+            parts.operators.office.stop()
         server.should_exit = True
         await serving
         watching.cancel()
+        if parts.operators is not None:
+            await parts.operators.office.close(max(_FLUSH_SECONDS, deadline.remaining()))
         left = await publisher.close(max(_FLUSH_SECONDS, deadline.remaining()))
     _log.info("ingest.stopped", records_given_up=left)
     return _EXIT_BROKEN if publisher.fatal or left else _EXIT_OK

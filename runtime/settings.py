@@ -170,6 +170,12 @@ class Settings(BaseSettings):
     api_keys_file: FilePath | None = Field(
         None, title="the path of a file", description="The hashed keys that clients of the API use."
     )
+    operator_keys_file: FilePath | None = Field(
+        None,
+        title="the path of a file",
+        description="The hashed keys of operators, who deal with dead-lettered mails over HTTP; "
+        "without it nobody does.",
+    )
     max_in_flight: int = Field(
         256,
         ge=1,

@@ -37,3 +37,12 @@ def test_a_tenant_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     done = run("new", "not a tenant", MAILCASCADE_API_KEYS_FILE=str(path))
     assert done.returncode == 1
     assert not path.exists()
+
+
+def test_an_operator_s_key_goes_into_the_operators_file(tmp_path: Path) -> None:
+    """It has a setting of its own, so that no tenant becomes an operator by accident."""
+    path = tmp_path / "operators"
+    done = run("new", "ada", "--operator", MAILCASCADE_OPERATOR_KEYS_FILE=str(path))
+    assert find_tenant(done.stdout.strip(), parse_keys(path.read_text())) == "ada"
+    done = run("new", "ada", "--operator", MAILCASCADE_API_KEYS_FILE=str(path))
+    assert (done.returncode, "MAILCASCADE_OPERATOR_KEYS_FILE" in done.stderr) == (2, True)

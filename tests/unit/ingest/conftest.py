@@ -104,6 +104,7 @@ def parts(
         body_seconds=5.0,
         view=view,
         pipeline=Pipeline("mails.control", retries=3),
+        operators=None,
     )
 
 
