@@ -85,7 +85,7 @@ def list_letters(  # noqa: PLR0913 - a parameter for each option
     as_json: Json = False,
 ) -> None:
     """List dead-lettered mails, the newest first."""
-    from console.dlt_shown import letter_line  # noqa: PLC0415
+    from console.dlt_shown import counted, letter_line  # noqa: PLC0415
     from console.dlt_words import Words, selection_of  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
     from retry_topics.dlt.told import letter_told  # noqa: PLC0415
@@ -98,7 +98,7 @@ def list_letters(  # noqa: PLR0913 - a parameter for each option
         return
     for one in found:
         print(letter_line(one))
-    print(f"{len(found)} records" + ("; there may be more" if len(found) == limit else ""))
+    print(counted(len(found), "record") + ("; there may be more" if len(found) == limit else ""))
 
 
 @dlt_app.command()

@@ -18,12 +18,17 @@ _HEX_ROW: Final = 16
 _TENANTS_SHOWN: Final = 3
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, in words: one record, or so many records."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def groups_lines(groups: Groups) -> list[str]:
     """Return groups as lines, what waits for somebody first."""
     lines = []
     for title, tallies in (("open", groups.open), ("settled", groups.settled)):
         total = sum(tally.count for tally in tallies)
-        lines.append(f"{title}: {total} records in {len(tallies)} groups")
+        lines.append(f"{title}: {counted(total, 'record')} in {counted(len(tallies), 'group')}")
         for tally in tallies:
             lines += _tally_lines(tally)
     return lines
