@@ -11,7 +11,18 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import distant, ingest, latency, ledger, ledger_cost, machine, projector, repeats, worker
+from bench import (
+    distant,
+    dlt,
+    ingest,
+    latency,
+    ledger,
+    ledger_cost,
+    machine,
+    projector,
+    repeats,
+    worker,
+)
 from bench.pipeline import BenchFailed, Site
 from bench.postfix import find_programs
 from bench.table import Row, Section, as_markdown, as_text
@@ -43,9 +54,10 @@ _TITLES: Final = {
     "ledger-cost": "Keeping the ledger: a worker beside one without a ledger, in turns",
     "repeats": "Repeating: siblings of one host that are killed under load",
     "projector": "Projecting: a backlog into an empty status view in SQLite",
+    "dlt": "Dead letters: a topic of them sorted, planned and replayed",
 }
 #: What can be chosen; the ledger's part has three sections.
-_PARTS: Final = ("ingest", "worker", "distant", "latency", "ledger", "projector")
+_PARTS: Final = ("ingest", "worker", "distant", "latency", "ledger", "projector", "dlt")
 #: A connection that breaks is one of them: the process at its other end has failed.
 _FAULTS: Final = (
     BenchFailed,
@@ -112,6 +124,9 @@ def measures(
         chosen["repeats"] = lambda site: repeats.run(site, kills)
     if "projector" in options.parts:
         chosen["projector"] = lambda site: projector.run(site, projected)
+    if "dlt" in options.parts:
+        letters = dlt.QUICK_LETTERS if options.quick else dlt.LETTERS
+        chosen["dlt"] = lambda site: dlt.run(site, letters)
     return chosen
 
 

@@ -10,7 +10,9 @@ from bench.__main__ import Options, parse
 def test_everything_runs_by_default() -> None:
     """All parts, in the table's order, with many mails, printed only."""
     assert parse([]) == Options(
-        ["ingest", "worker", "distant", "latency", "ledger", "projector"], quick=False, out=None
+        ["ingest", "worker", "distant", "latency", "ledger", "projector", "dlt"],
+        quick=False,
+        out=None,
     )
 
 
