@@ -2,8 +2,10 @@
 
 from typing import Final
 
-#: So many recipients in a row that are denied are the relay's fault.
-ENOUGH: Final = 3
+#: So many different recipients in a row that are denied are the relay's fault.
+RECIPIENTS: Final = 2
+#: And so many denials in a row, of whomever.
+DENIALS: Final = 3
 #: The same recipient counts again after so many seconds: where little is sent, nobody else comes.
 AGAIN_SECONDS: Final = 30.0
 
@@ -24,7 +26,7 @@ class Denials:
         if now - self._denied.get(recipient, -AGAIN_SECONDS) >= AGAIN_SECONDS:
             self._denied[recipient] = now
             self._count += 1
-        if self._trusted and self._count < ENOUGH:
+        if self._trusted and len(self._denied) < RECIPIENTS and self._count < DENIALS:
             return False
         self._trusted = False
         self._forget()
