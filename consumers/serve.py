@@ -1,5 +1,6 @@
 """Runs one worker process: from settings to an exit code."""
 
+import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -48,18 +49,36 @@ class UnfitRelay(Exception):
 
 
 def check_relays(settings: Settings, classifier: Classifier) -> tuple[RelayEndpoint, ...]:
-    """Return the relays, whose URLs can be used and whose profiles there are.
+    """Return the relays, whose URLs can be used and whose profiles and authorities there are.
 
     Raises:
-        UnfitRelay: a URL is wrong, or names a profile that there is not.
+        UnfitRelay: a URL is wrong, or names a profile that there is not, or a file of certificate
+            authorities that cannot be used.
     """
     try:
         relays = parse_relays(settings.smtp_url.get_secret_value())
         for relay in relays:
             classifier.of_relay(relay.host, relay.profile)
+            _check_authorities(relay)
     except (InvalidRelayUrl, UnknownProfile) as error:
         raise UnfitRelay(f"MAILCASCADE_SMTP_URL: {error}") from error
     return relays
+
+
+def _check_authorities(relay: RelayEndpoint) -> None:
+    if relay.ca_file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=relay.ca_file)
+    except OSError as error:
+        # An error of OpenSSL says no more than its own name for it.
+        why = (
+            "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        )
+        raise UnfitRelay(
+            f"MAILCASCADE_SMTP_URL: {relay} trusts the authorities in {relay.ca_file}, which cannot "
+            f"be used: {why}; name a readable file of certificates in PEM"
+        ) from error
 
 
 def check_topics(settings: Settings, topology: Topology) -> None:

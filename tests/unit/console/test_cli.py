@@ -121,6 +121,26 @@ def test_a_worker_refuses_rules_and_relays_that_it_cannot_use(tmp_path: Path) ->
     assert "Traceback" not in wrong_rules.stderr + wrong_relay.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file"), ("no certificate\n", "it holds no certificate")]
+)
+def test_a_worker_refuses_authorities_that_it_cannot_read(
+    tmp_path: Path, content: str | None, why: str
+) -> None:
+    """It could trust no relay by them; the message says which file, why, and what to name."""
+    authorities = tmp_path / "ca.pem"
+    if content is not None:
+        authorities.write_text(content)
+    url = f"smtps://relay.example?ca={authorities}"
+    environ = {"MAILCASCADE_STATE_DIR": str(tmp_path), "MAILCASCADE_SMTP_URL": url} | _NO_KAFKA
+
+    done = _run("worker", environ=environ)
+
+    assert done.returncode == 2
+    assert f"{authorities}, which cannot be used: {why}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_settings_show_values_and_origins_without_secrets(tmp_path: Path) -> None:
     """What is in force, where from, and no password."""
     config = tmp_path / "config"
