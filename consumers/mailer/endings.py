@@ -1,7 +1,8 @@
 """How a record can end: for each way the ledger's entry, what is forwarded, and the completion."""
 
+import re
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from consumers.delivery.guard import Hold
 from consumers.mailer.completion import Change, Completion, SuppressionChange
@@ -20,6 +21,10 @@ from schemas.ledger import TEXT_CHARACTERS, LedgerEntry, Standing, standing_of, 
 from schemas.mail_states import MailState
 from schemas.privacy import address_hash, mask_address
 from schemas.suppressions import Suppression, write_suppression
+
+
+#: What Oracle says of a mail that it takes and does not send on: 254 4.7.1 Suppression for user ...
+_TAKEN_FOR_NOTHING: Final = re.compile(r"254\b.*\bsuppress", re.IGNORECASE | re.DOTALL)
 
 
 class Words(NamedTuple):
@@ -44,8 +49,9 @@ class Endings:
         return Completion(job.source, job.record.offset)
 
     def sent(self, job: Job, journey: Journey, reply: str) -> Completion:
-        """The relay took the mail."""
-        return self._settled(job, journey, MailState.SENT, Words(text=reply))
+        """The relay took the mail, though it may say that it sends it to nobody."""
+        reason = "relay-suppressed" if _TAKEN_FOR_NOTHING.match(reply) else ""
+        return self._settled(job, journey, MailState.SENT, Words(reason, reply))
 
     def expired(
         self, job: Job, journey: Journey, failure: Failure | Ambiguous | None
