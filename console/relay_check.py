@@ -11,11 +11,12 @@ from typing import Final
 
 from console.failures import ExitCode
 from console.relay_advice import advice_for
-from consumers.delivery.connection import Connection, SessionFailed, Timeouts
+from consumers.delivery.connection import Connection, SessionFailed
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.figures import Stopwatch
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.session import SessionOpener
+from consumers.delivery.timeouts import Timeouts
 from retry_topics.failure import Failure
 from runtime.clock import Clock
 

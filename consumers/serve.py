@@ -76,8 +76,8 @@ def _check_authorities(relay: RelayEndpoint) -> None:
             "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         )
         raise UnfitRelay(
-            f"MAILCASCADE_SMTP_URL: {relay} trusts the authorities in {relay.ca_file}, which cannot "
-            f"be used: {why}; name a readable file of certificates in PEM"
+            f"MAILCASCADE_SMTP_URL: {relay} trusts the authorities in {relay.ca_file}, which "
+            f"cannot be used: {why}; name a readable file of certificates in PEM"
         ) from error
 
 

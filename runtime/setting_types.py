@@ -27,7 +27,10 @@ _MAIL_HEADERS: Final = re.compile(
     re.IGNORECASE,
 )
 _TOKEN_OPTIONS: Final = frozenset({"token-file", "token-command"})
-_SMTP_OPTIONS: Final = frozenset({"ca", "helo", "weight", "rate", "profile"}) | _TOKEN_OPTIONS
+_TIMEOUT_OPTIONS: Final = frozenset({"connect-timeout", "reply-timeout", "end-timeout"})
+_SMTP_OPTIONS: Final = (
+    frozenset({"ca", "helo", "weight", "rate", "profile"}) | _TOKEN_OPTIONS | _TIMEOUT_OPTIONS
+)
 
 
 def bootstrap_servers(text: str) -> str:

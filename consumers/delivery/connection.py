@@ -9,13 +9,13 @@ DATA go out in one write.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from consumers.delivery.figures import Stopwatch
 from consumers.delivery.message import Message
 from consumers.delivery.reply import Reply
 from consumers.delivery.reply_parser import RawReply
+from consumers.delivery.timeouts import Timeouts
 from consumers.delivery.wire import CLOSING, CONNECTION_LOST, UNASKED_REPLY, Wire
 from retry_topics.failure import (
     Accepted,
@@ -30,6 +30,8 @@ from retry_topics.failure import (
 _START_INPUT: Final = 354
 #: These say that the relay is in another state than we are.
 _OUT_OF_STEP: Final = frozenset({500, 502, 503})
+#: These say that MAIL, which is ours alone, was not understood.
+_NOT_UNDERSTOOD: Final = frozenset({501, 504, 555})
 _IDLE_TOO_LONG: Final = "4.4.2"
 _UNSAFE_MAILBOX: Final = re.compile(r"[\x00-\x20\x7f<>]")
 _ENVELOPE: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
@@ -37,16 +39,6 @@ _ENVELOPE: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 
 #: Says what a refusal means, by the rules for this relay.
 Classify = Callable[[Reply, Phase], Failure]
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait, in seconds. The end of data needs RFC 5321's ten minutes: who gives up
-    earlier sends the mail twice."""
-
-    connect: float = 10.0
-    command: float = 60.0
-    end_of_data: float = 600.0
 
 
 class SessionFailed(Exception):
@@ -274,6 +266,8 @@ class Connection:
         """Classify a refusal; the session goes on unless the relay ends it or is out of step."""
         failure = self.classify(reply, phase)
         in_step = 400 <= reply.code < 600 and reply.code not in _OUT_OF_STEP
+        if phase is Phase.MAIL and reply.code in _NOT_UNDERSTOOD:
+            in_step = False
         self.reusable = in_step and reply.code != CLOSING and self.is_open
         return failure
 

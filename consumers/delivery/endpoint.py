@@ -13,12 +13,15 @@ Query parameters:
     weight=3                  the share of several relays; 0 is only used when all others are out
     profile=ses               whose words its replies are; by the host's name without it
     rate=14/s                 at most so many mails in that time: a number, then /s, /m or /h
+    connect-timeout=10s       how long to wait for a connection, with smtps:// TLS included
+    reply-timeout=60s         how long to wait for a reply to anything but a mail's end
+    end-timeout=10m           how long to wait for the reply to a mail's end; sooner sends it twice
 
 A user name or password that holds `@ : / ? # %` is percent-encoded.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,7 +30,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import idna
 
+from consumers.delivery.timeouts import Timeouts
 from consumers.delivery.tokens import TokenCommand, TokenFile, TokenOrigin
+from retry_topics.topology import parse_duration
 
 
 class InvalidRelayUrl(ValueError):
@@ -43,8 +48,14 @@ class Security(StrEnum):
 
 
 _PORTS: Final = {Security.CLEAR: 25, Security.STARTTLS: 587, Security.TLS: 465}
+#: The parameters that are times to wait, by what they set.
+_TIMEOUTS: Final = {
+    "connect": "connect-timeout",
+    "command": "reply-timeout",
+    "end_of_data": "end-timeout",
+}
 _PARAMETERS: Final = frozenset(
-    {"ca", "helo", "token-file", "token-command", "weight", "rate", "profile"}
+    {"ca", "helo", "token-file", "token-command", "weight", "rate", "profile", *_TIMEOUTS.values()}
 )
 _WEIGHT: Final = re.compile(r"\d{1,4}")
 _RATE: Final = re.compile(r"(\d{1,6})/([smh])")
@@ -79,6 +90,7 @@ class RelayEndpoint:
     weight: int = 1
     rate: float | None = None
     profile: str | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -116,6 +128,7 @@ class RelayEndpoint:
             weight=int(options.get("weight", "1")),
             rate=_rate(options.get("rate")),
             profile=options.get("profile"),
+            timeouts=_timeouts(options),
         )
 
 
@@ -205,6 +218,16 @@ def _rate(text: str | None) -> float | None:
     if match is None or int(match[1]) == 0:
         raise InvalidRelayUrl(f"rate is {text!r}; it must be a number and /s, /m or /h")
     return int(match[1]) / _UNIT_SECONDS[match[2]]
+
+
+def _timeouts(options: dict[str, str]) -> Timeouts:
+    """Return how long to wait: where the URL says nothing, as long as everywhere."""
+    named = {field: options[name] for field, name in _TIMEOUTS.items() if name in options}
+    try:
+        seconds = {field: parse_duration(text) / 1000 for field, text in named.items()}
+    except ValueError as error:
+        raise InvalidRelayUrl(f"a timeout is wrong: {error}") from error
+    return replace(Timeouts(), **seconds)
 
 
 def _options(query: str) -> dict[str, str]:

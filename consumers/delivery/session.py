@@ -5,11 +5,12 @@ import socket
 import ssl
 from typing import Final
 
-from consumers.delivery.connection import Classify, Connection, SessionFailed, Timeouts, broken
+from consumers.delivery.connection import Classify, Connection, SessionFailed, broken
 from consumers.delivery.endpoint import RelayEndpoint, Security
 from consumers.delivery.figures import Stopwatch
 from consumers.delivery.login import CredentialsRefused, log_in
 from consumers.delivery.reply import Reply
+from consumers.delivery.timeouts import Timeouts
 from consumers.delivery.tokens import TokenSource, TokenUnavailable
 from consumers.delivery.wire import CONNECTION_LOST, TIMEOUT, UNASKED_REPLY, Wire
 from retry_topics.failure import Failure, FailureClass, Phase, Scope

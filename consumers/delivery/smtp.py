@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from consumers.delivery.connection import Classify, SessionFailed, StaleConnection, Timeouts
+from consumers.delivery.connection import Classify, SessionFailed, StaleConnection
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.figures import RelayFigures, Stopwatch
 from consumers.delivery.message import Message
@@ -25,9 +25,8 @@ _TRANSACTION: Final = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT})
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How to treat a relay: how long to wait, what its words mean, how fast to send."""
+    """How to treat a relay: what its words mean, how fast to send."""
 
-    timeouts: Timeouts = field(default_factory=Timeouts)
     classify: Classify = classify
     pace: Pace | None = None
 
@@ -44,7 +43,7 @@ class SmtpDelivery:
     ) -> None:
         manners = manners or Manners()
         self._watch = Stopwatch(clock)
-        opener = SessionOpener(endpoint, manners.timeouts, manners.classify, self._watch)
+        opener = SessionOpener(endpoint, endpoint.timeouts, manners.classify, self._watch)
         self._pool = ConnectionPool(opener, connections, clock)
         self._clock = clock
         self._pace = manners.pace

@@ -22,7 +22,6 @@ from schemas.mail_states import MailState
 from schemas.privacy import address_hash, mask_address
 from schemas.suppressions import Suppression, write_suppression
 
-
 #: What Oracle says of a mail that it takes and does not send on: 254 4.7.1 Suppression for user ...
 _TAKEN_FOR_NOTHING: Final = re.compile(r"254\b.*\bsuppress", re.IGNORECASE | re.DOTALL)
 

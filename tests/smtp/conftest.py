@@ -1,14 +1,15 @@
 """What the tests of the SMTP client share: a server to script, a delivery to it, certificates."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from consumers.delivery.connection import Timeouts
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.message import Message
-from consumers.delivery.smtp import Manners, SmtpDelivery
+from consumers.delivery.smtp import SmtpDelivery
+from consumers.delivery.timeouts import Timeouts
 from tests.support.certificates import Authority
 from tests.support.clock import ManualClock
 from tests.support.smtp_server import ScriptedServer
@@ -38,8 +39,8 @@ async def connect(clock: ManualClock) -> AsyncIterator[Connect]:
     made: list[SmtpDelivery] = []
 
     def make(url: str, connections: int = 1, timeouts: Timeouts | None = None) -> SmtpDelivery:
-        manners = Manners(timeouts or Timeouts())
-        delivery = SmtpDelivery(RelayEndpoint.parse(url), connections, clock, manners)
+        endpoint = replace(RelayEndpoint.parse(url), timeouts=timeouts or Timeouts())
+        delivery = SmtpDelivery(endpoint, connections, clock)
         made.append(delivery)
         return delivery
 

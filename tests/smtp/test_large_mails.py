@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from consumers.delivery.connection import Timeouts
 from consumers.delivery.message import Message
+from consumers.delivery.timeouts import Timeouts
 from retry_topics.failure import Accepted, Ambiguous, Failure, Phase, Scope
 from tests.smtp.conftest import Connect
 

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from consumers.delivery.connection import Timeouts
 from consumers.delivery.message import Message
 from consumers.delivery.smtp import SmtpDelivery
+from consumers.delivery.timeouts import Timeouts
 from retry_topics.failure import (
     Accepted,
     Ambiguous,

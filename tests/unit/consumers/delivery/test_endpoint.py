@@ -13,6 +13,7 @@ from consumers.delivery.endpoint import (
     Security,
     parse_relays,
 )
+from consumers.delivery.timeouts import Timeouts
 from consumers.delivery.tokens import TokenCommand, TokenFile
 
 
@@ -69,6 +70,10 @@ from consumers.delivery.tokens import TokenCommand, TokenFile
             RelayEndpoint("mx.example.com", 465, Security.TLS, weight=0, rate=1.5),
         ),
         (
+            "smtps://mx.example.com?connect-timeout=500ms&reply-timeout=30s&end-timeout=5m",
+            RelayEndpoint("mx.example.com", 465, Security.TLS, timeouts=Timeouts(0.5, 30.0, 300.0)),
+        ),
+        (
             "smtps://bücher.example",
             RelayEndpoint("xn--bcher-kva.example", 465, Security.TLS),
         ),
@@ -112,6 +117,8 @@ def test_a_url_is_read(url: str, expected: RelayEndpoint) -> None:
         ("smtps://mx.example.com?rate=14", "rate"),
         ("smtps://mx.example.com?rate=0/s", "rate"),
         ("smtps://mx.example.com?rate=14/d", "rate"),
+        ("smtps://mx.example.com?reply-timeout=60", "timeout"),
+        ("smtps://mx.example.com?end-timeout=0s", "timeout"),
         ("smtps://mx.exa mple.com", "spaces"),
         ("smtps://mx.example.com\r\n", "control characters"),
     ],

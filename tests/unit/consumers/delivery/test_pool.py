@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.delivery.connection import Connection, SessionFailed, Timeouts
+from consumers.delivery.connection import Connection, SessionFailed
 from consumers.delivery.figures import Stopwatch
 from consumers.delivery.outcome import classify
 from consumers.delivery.pool import ConnectionPool, Lease
+from consumers.delivery.timeouts import Timeouts
 from consumers.delivery.wire import CONNECTION_LOST, Wire
 from retry_topics.failure import Accepted, Failure, FailureClass, Outcome, Phase, Scope
 from tests.support.clock import ManualClock

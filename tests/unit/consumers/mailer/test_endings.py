@@ -55,6 +55,13 @@ def test_a_sent_mail_is_one_entry_and_no_forward() -> None:
     assert done.change.standing.state is MailState.SENT
 
 
+def test_a_mail_that_a_relay_takes_for_nobody_is_sent_and_says_so() -> None:
+    """It is out of our hands, and whoever looks for it learns why it did not arrive."""
+    reply = "254 4.7.1 Suppression for user ocid1.user to ada@example.com"
+    entry, _ = told(endings().sent(job(), JOURNEY, reply))
+    assert (entry.state, entry.reason, entry.text) == (MailState.SENT, "relay-suppressed", reply)
+
+
 def test_a_forward_and_its_entry_name_the_same_step() -> None:
     """So the ledger knows the record that comes next, and drops the one that went before."""
     now = ManualClock().now_ms()
