@@ -9,6 +9,7 @@ A phase without a script is answered as a friendly relay would.
 
 import asyncio
 import base64
+import socket
 import ssl
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -42,13 +43,20 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """Read so many bytes of a mail's content, and no more."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Wait until the test sets the event."""
 
     event: asyncio.Event
 
 
-Step = Say | Raw | Keep | Drop | Hold
+Step = Say | Raw | Keep | Drop | Take | Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +135,9 @@ class ScriptedServer:
             "127.0.0.1",
             self.port,
             ssl=self.tls if self.implicit_tls else None,
-            limit=2**20,
         )
+        # So that most of a large mail has to wait in the client.
+        self._server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -274,22 +283,26 @@ class _Conversation:
 
     async def _answer(self, phase: Phase, friendly: str, content: bytes = b"") -> bool:
         """Follow the script, then be friendly unless it spoke; tell whether we were friendly."""
+        spoken = False
         for step in self._server.steps(phase, self._recipient):
             match step:
                 case Say(reply):
                     await self._write(reply)
-                    return False
+                    spoken = True
                 case Raw(data):
                     self._writer.write(data)
-                    return False
+                    spoken = True
+                case Take(count):
+                    await self._reader.readexactly(count)
                 case Keep():
                     self._keep(content)
                 case Drop():
                     raise _Dropped
                 case Hold(event):
                     await event.wait()
-        await self._write(friendly)
-        return True
+        if not spoken:
+            await self._write(friendly)
+        return not spoken
 
     async def _write(self, reply: str) -> None:
         self._writer.write(reply.replace("\n", "\r\n").encode() + b"\r\n")

@@ -1,11 +1,12 @@
 """A real worker and a scripted relay on a loop of their own: a test scripts and watches."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from consumers.app import Worker, WorkerParts
 from consumers.delivery.blame import Blame
@@ -26,9 +27,54 @@ from tests.support.mailer import Kafka, worker_environ
 from tests.support.smtp_server import ScriptedServer
 from tests.support.wait import wait_until
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 #: Everything is asked again soon, what a person has to mend a little later.
-_SOON: Final = Recovery(BackOff(0.1, 0.2), BackOff(0.2, 0.4), behind=0.2)
+_SOON: Final = Recovery(BackOff(0.05, 0.1), BackOff(0.1, 0.2), behind=0.1)
 _QUICK: Final = {**dict.fromkeys(RECOVERIES, _SOON)}
+
+
+_Four = tuple[Literal[socket.AddressFamily.AF_INET], socket.SocketKind, int, str, tuple[str, int]]
+_Six = tuple[
+    Literal[socket.AddressFamily.AF_INET6],
+    socket.SocketKind,
+    int,
+    str,
+    tuple[str, int, int, int] | tuple[int, bytes],
+]
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop with a name server of its own, which knows names of this machine or how it fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trouble: int | None = None
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[_Four | _Six]:
+        """Answer that every name is this machine's, unless there is trouble."""
+        if self.trouble is not None:
+            raise socket.gaierror(self.trouble, "as the test wants it")
+        return await super().getaddrinfo(
+            "127.0.0.1", port, family=family, type=type, proto=proto, flags=flags
+        )
+
+    async def sock_connect(
+        self, sock: socket.socket, address: "tuple[object, ...] | str | ReadableBuffer"
+    ) -> None:
+        """Connect with a small buffer, so that most of a large mail has to wait in the client."""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        await super().sock_connect(sock, address)
 
 
 class WorkerThread:
@@ -49,7 +95,7 @@ class WorkerThread:
         self._url = url
         self._state_dir = state_dir
         self._recoveries = recoveries
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
         self._stop: asyncio.Future[None] = self._loop.create_future()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -86,6 +132,20 @@ class WorkerThread:
                 self.server.drop_sessions()
 
         asyncio.run_coroutine_threadsafe(change(), self._loop).result(10)
+
+    def no_name(self, trouble: int | None) -> None:
+        """Have the name server fail with this EAI number; None: it answers again."""
+        self._loop.trouble = trouble
+
+    def away(self) -> None:
+        """Have nobody listen at the server's port, and break what stands."""
+        asyncio.run_coroutine_threadsafe(
+            self.server.__aexit__(None, None, None), self._loop
+        ).result(10)
+
+    def back(self) -> None:
+        """Have the server listen again at the port at which it did."""
+        asyncio.run_coroutine_threadsafe(self.server.__aenter__(), self._loop).result(10)
 
     def until_out(self) -> OpenOutage:
         """Wait until something is out."""
