@@ -4,6 +4,7 @@ It follows `avro/signup_event.v1.avsc` field by field, for values that the curre
 other value, and any that does not fit, is decoded as a whole. Instants are milliseconds.
 """
 
+from binascii import unhexlify
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from schemas.framing import HEADER_BYTES, SINGLE_OBJECT
 _CURRENT: Final = SINGLE_OBJECT + CURRENT_FINGERPRINT
 #: The length of an id's text, as a long.
 _ID_LENGTH: Final = 36 * 2
+_ID_BYTES: Final = 16
 _ID_STARTS: Final = HEADER_BYTES + 1
 _ID_ENDS: Final = _ID_STARTS + 36
 
@@ -57,37 +59,36 @@ def glance(value: bytes | None, codec: EventCodec) -> Glance:
 def _quick(value: bytes) -> Glance:
     if value[HEADER_BYTES] != _ID_LENGTH:
         raise ValueError
-    event_id = bytes.fromhex(value[_ID_STARTS:_ID_ENDS].replace(b"-", b"").decode())
+    event_id = unhexlify(value[_ID_STARTS:_ID_ENDS].replace(b"-", b""))
     at = _ID_ENDS
     while value[at] & 0x80:
         at += 1
     template, at = _text(value, at + 1)
     address, at = _text(value, at)
     at = _behind(value, at + 1) if value[at] else at + 1
-    at = _behind(value, at)
-    at = _behind_map(value, at)
+    at = _behind_map(value, _behind(value, at))
     tenant, at = _text(value, at)
-    if value[at] == 0:
+    if value[at]:
         at += 1
-    else:
-        at += 2
-        while value[at - 1] & 0x80:
+        while value[at] & 0x80:
             at += 1
+    at += 1
     expires_at = None if value[at] == 0 else _long(value, at + 1)[0]
-    if len(event_id) != 16:
+    if len(event_id) != _ID_BYTES:
         raise ValueError
     return Glance(event_id, _word(template), address.decode(), _word(tenant), expires_at)
 
 
 def _text(value: bytes, at: int) -> tuple[bytes, int]:
+    """Return a string's bytes and the place behind it, where there is more of every event."""
     size = value[at]
     if size & 0x81:
         length, at = _long(value, at)
+        if length < 0:
+            raise ValueError
     else:
         length, at = size >> 1, at + 1
     end = at + length
-    if length < 0 or end > len(value):
-        raise ValueError
     return value[at:end], end
 
 
@@ -103,19 +104,29 @@ def _behind(value: bytes, at: int) -> int:
 
 
 def _behind_map(value: bytes, at: int) -> int:
-    while True:
-        count, at = _long(value, at)
-        if count == 0:
-            return at
-        if count < 0:
-            # The block says its size in bytes, so that it can be passed over.
-            size, at = _long(value, at)
-            if size < 0:
-                raise ValueError
-            at += size
-            continue
-        for _ in range(2 * count):
-            at = _behind(value, at)
+    while count := value[at]:
+        if count & 0x81:
+            at, strings = _block(value, at)
+        else:
+            at, strings = at + 1, count
+        while strings:
+            # As `_behind`, without a call for each of what is most of the event.
+            size = value[at]
+            at = _behind(value, at) if size & 0x81 else at + 1 + (size >> 1)
+            strings -= 1
+    return at + 1
+
+
+def _block(value: bytes, at: int) -> tuple[int, int]:
+    """Return the place of a block's first string, and how many there are; 0 behind the block."""
+    count, at = _long(value, at)
+    if count > 0:
+        return at, 2 * count
+    # The block says its size in bytes, so that it can be passed over.
+    size, at = _long(value, at)
+    if count == 0 or size < 0:
+        raise ValueError
+    return at + size, 0
 
 
 def _long(value: bytes, at: int) -> tuple[int, int]:

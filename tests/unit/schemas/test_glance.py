@@ -42,6 +42,51 @@ def test_a_glance_sees_what_decoding_sees(event: SignupEvent) -> None:
     )
 
 
+def long(number: int, more: int = 0) -> bytes:
+    """Return a long of less than 64 in `more` bytes more than it takes."""
+    raw = number << 1 ^ number >> 63
+    return bytes([raw | 0x80] + [0x80] * (more - 1) + [0]) if more else bytes([raw])
+
+
+def string(text: str) -> bytes:
+    return long(len(text)) + text.encode()
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 3)), max_size=3),
+    st.lists(st.integers(0, 3), min_size=8, max_size=8),
+)
+def test_an_event_that_is_written_otherwise_is_seen_as_it_is_decoded(
+    blocks: list[tuple[bool, int]], more: list[int]
+) -> None:
+    """Maps in blocks, with and without their sizes, and numbers longer than they must be."""
+    spare = iter(more)
+    data = b""
+    for sized, count in blocks:
+        items = b"".join(string("key") + string("value") for _ in range(count))
+        size = long(len(items), 1) if sized else b""
+        data += long(-count if sized else count, next(spare)) + size + items
+    value = b"".join(
+        (
+            encode(EVENT)[:10],
+            string(str(EVENT.event_id)),
+            long(5, next(spare)),
+            string("plain"),
+            string("ada@example.com"),
+            long(0),
+            string("en"),
+            data + long(0, next(spare)),
+            string("shop"),
+            long(1) + long(7, next(spare)),
+            long(1) + long(9, next(spare)),
+            long(0),
+        )
+    )
+    event = CODEC.decode(value)
+    seen = Glance(event.event_id.bytes, "plain", "ada@example.com", "shop", event.expires_at)
+    assert glance(value, CODEC) == seen
+
+
 @given(st.binary(max_size=200), st.booleans())
 def test_bytes_that_are_no_event_are_undecodable(noise: bytes, framed: bool) -> None:
     """Whatever is read, it is an event's fields or `Undecodable`, nothing else."""
