@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
@@ -68,8 +69,7 @@ def parse_position(text: str) -> Position:
     return Position(int(partition), int(offset))
 
 
-@dataclass(frozen=True, slots=True)
-class DltEntry:
+class DltEntry(NamedTuple):
     """What became of a record. `event_id` and `generation` are those that the replay wrote."""
 
     state: EntryState
@@ -158,18 +158,22 @@ def write_dlt_entry(entry: DltEntry) -> bytes:
 
     It follows `avro/dlt_entry.v1.avsc` field by field, in a fraction of a general writer's time.
     """
-    return b"".join(
-        (
-            framing(ENTRY).header,
-            _STATE_LONGS[entry.state],
-            write_long(entry.generation),
-            write_string(entry.job),
-            entry.event_id,
-            write_long(entry.at),
-            write_string(entry.by),
-            write_string(entry.reason),
-        )
-    )
+    head = _head(entry.state, entry.generation, entry.job)
+    return head + entry.event_id + _tail(entry.at, entry.by, entry.reason)
+
+
+# The entries of one batch differ in little but the event id.
+
+
+@lru_cache(maxsize=256)
+def _head(state: EntryState, generation: int, job: str) -> bytes:
+    parts = (_STATE_LONGS[state], write_long(generation), write_string(job))
+    return framing(ENTRY).header + b"".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _tail(at: int, by: str, reason: str) -> bytes:
+    return b"".join((write_long(at), write_string(by), write_string(reason)))
 
 
 def read_dlt_entry(value: bytes | None) -> DltEntry:
