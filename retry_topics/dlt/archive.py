@@ -144,11 +144,11 @@ class Archive:
         """Return every replay job by its id; one that cannot be read is left out."""
         span = self.log.spans(self.topology.dlt_journal)[JOBS_LANE]
         values: dict[str, bytes | None] = {}
-        for messages in self.log.scan(self.topology.dlt_journal, JOBS_LANE, span):
-            for message in messages:
-                parsed = parse_key(message.key)
+        for messages in self.log.read(self.topology.dlt_journal, JOBS_LANE, span):
+            for key, value, _ in messages:
+                parsed = parse_key(key)
                 if isinstance(parsed, JobKey):
-                    values[parsed.job] = message.value
+                    values[parsed.job] = value
         found = {}
         for name, value in values.items():
             try:
@@ -161,21 +161,21 @@ class Archive:
         """Return a replay job, None where there is none of this id."""
         span = self.log.spans(self.topology.dlt_journal)[JOBS_LANE]
         key, value = job_key(name), None
-        for messages in self.log.scan(self.topology.dlt_journal, JOBS_LANE, span):
-            for message in messages:
-                if message.key == key:
-                    value = message.value
+        for messages in self.log.read(self.topology.dlt_journal, JOBS_LANE, span):
+            for found, told, _ in messages:
+                if found == key:
+                    value = told
         return None if value is None else read_job(value)
 
     def _with_journal(self, lane: Lane, heard: Heard | None) -> Lane:
         topic = self.topology.dlt_journal
         span = self.log.spans(topic)[lane.number]
         apply = lane.states.apply
-        for messages in self.log.scan(topic, lane.number, span):
-            for message in messages:
-                apply(message.key, message.value)
+        for messages in self.log.read(topic, lane.number, span):
+            for key, value, _ in messages:
+                apply(key, value)
                 if heard is not None:
-                    heard(message.key, message.value)
+                    heard(key, value)
         lane.read_to = span.end
         return lane
 

@@ -14,7 +14,7 @@ _CAUSE_STARTS: Final = b',"scope":"'
 _TEXT_STARTS: Final = b'","text":"'
 _CODE_STARTS: Final = b'","code":'
 _ENHANCED_STARTS: Final = b'","enhanced":'
-#: Causes that are remembered; there are few, unless somebody makes them up.
+#: Groups that are remembered; there are few, unless somebody makes them up.
 _MOST_KNOWN: Final = 10_000
 
 
@@ -71,27 +71,23 @@ class CauseReader:
     """Reads causes from headers, of which most are alike, without parsing each anew."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[bytes, bytes], Cause] = {}
-        self._groups: dict[tuple[str, Cause], Group] = {}
+        self._known: dict[tuple[str, bytes, bytes], Group] = {}
+        self._groups: dict[Group, Group] = {}
 
-    def read(self, reason: bytes, history: bytes) -> Cause:
-        """Return the cause that a record's reason and history tell; both empty where absent."""
-        key = (reason, _essence(history))
-        cause = self._known.get(key)
-        if cause is None:
-            cause = _parse(reason, history)
-            _make_room(self._known)
-            self._known[key] = cause
-        return cause
+    def read(self, template: str, reason: bytes, history: bytes) -> Group:
+        """Return the group of a template's mail whose record has this reason and history.
 
-    def group(self, template: str, cause: Cause) -> Group:
-        """Return the group of a template's mails with this cause."""
-        key = (template, cause)
-        group = self._groups.get(key)
+        Both are empty where they are absent. Equal groups are one object.
+        """
+        key = (template, reason, _essence(history))
+        group = self._known.get(key)
         if group is None:
+            cause = _parse(reason, history)
             group = Group(fingerprint_of(template, cause), template, cause)
-            _make_room(self._groups)
-            self._groups[key] = group
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+                self._groups.clear()
+            group = self._known[key] = self._groups.setdefault(group, group)
         return group
 
 
@@ -115,8 +111,3 @@ def _essence(history: bytes) -> bytes:
     if code < 0:
         code = history.find(_ENHANCED_STARTS, text)
     return history[cause:text] + (history[code:] if code > 0 else b"")
-
-
-def _make_room(known: "dict[tuple[str, Cause], Group] | dict[tuple[bytes, bytes], Cause]") -> None:
-    if len(known) >= _MOST_KNOWN:
-        known.clear()

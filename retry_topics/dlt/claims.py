@@ -115,9 +115,9 @@ class Claims:
         topic = self._archive.topology.dlt_journal
         end = self._archive.log.spans(topic)[lane].end
         since = LaneStates(self._archive.topic_id, lane)
-        for messages in self._archive.log.scan(topic, lane, Span(choice.read_to, end)):
-            for message in messages:
-                since.apply(message.key, message.value)
+        for messages in self._archive.log.read(topic, lane, Span(choice.read_to, end)):
+            for key, value, _ in messages:
+                since.apply(key, value)
         if since.is_untouched():
             return choice.offsets
         free = array("q")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.states import RecordState
@@ -85,8 +85,7 @@ class Terms:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """The mail as it would go out, after any change: what the decision asks of it."""
 
     knows_template: bool

@@ -76,21 +76,20 @@ class LetterReader:
             RegistryUnavailable: the registry had to be asked and does not answer.
         """
         key, value, offset, at, headers = message
-        found = dict(headers)
+        found = dict(headers).get
         try:
             about = glance(value, self._codec)
             template = about.template
         except Undecodable:
             about, template = None, ""
-        cause = self._causes.read(found.get(DEAD_REASON) or b"", found.get(HISTORY) or b"")
         return Letter(
             Position(partition, offset),
-            at or _number(found.get(DEAD_AT)),
+            at or _number(found(DEAD_AT)),
             key,
             about,
-            self._causes.group(template, cause),
-            _number(found.get(GENERATION)),
-            _number(found.get(REPLAY_COUNT)),
+            self._causes.read(template, found(DEAD_REASON) or b"", found(HISTORY) or b""),
+            _number(found(GENERATION)),
+            _number(found(REPLAY_COUNT)),
         )
 
 

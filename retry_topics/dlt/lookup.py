@@ -29,8 +29,8 @@ class Lookup:
         spans = self._log.spans(self._topology.ledger)
         for lane in sorted(lanes):
             of_lane: dict[bytes, Standing] = {}
-            for messages in self._log.scan(self._topology.ledger, lane, spans[lane]):
-                for key, value, _, _, _ in messages:
+            for messages in self._log.read(self._topology.ledger, lane, spans[lane]):
+                for key, value, _ in messages:
                     if key in wanted and key is not None and value is not None:
                         try:
                             standing = peek(value)
@@ -51,8 +51,8 @@ class Lookup:
             hashes: set[bytes] = set()
             topic = self._topology.suppressions
             span = self._log.spans(topic)[lane]
-            for messages in self._log.scan(topic, lane, span):
-                for key, value, _, _, _ in messages:
+            for messages in self._log.read(topic, lane, span):
+                for key, value, _ in messages:
                     if key is not None:
                         (hashes.discard if value is None else hashes.add)(key)
             known = self._suppressed[lane] = frozenset(hashes)

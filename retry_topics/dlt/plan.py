@@ -77,7 +77,7 @@ class Outgoing:
         self._editor = editor if imported is None else editor.with_row(imported.event)
         self.imported = imported
         self._codec = codec
-        self._known: dict[str, tuple[bool, bool]] = {}
+        self._known: dict[str, Mail] = {}
         self.changes = editor.edit.changes_events
 
     def mail(self, template: str, expires_at: int | None) -> Mail:
@@ -85,7 +85,7 @@ class Outgoing:
         known = self._known.get(template)
         if known is None:
             known = self._known[template] = self._of(template)
-        return Mail(*known, expires_at)
+        return known if expires_at is None else known._replace(expires_at=expires_at)
 
     def changed(
         self, message: Scanned, position: Position, now: int
@@ -98,11 +98,12 @@ class Outgoing:
         event = self._codec.decode(message.value or b"")
         return event, self._editor.apply(event, position, now)
 
-    def _of(self, template: str) -> tuple[bool, bool]:
+    def _of(self, template: str) -> Mail:
+        """Return a mail that never expires."""
         try:
-            return True, self._editor.catalogue.get(template).ignores_suppression
+            return Mail(True, self._editor.catalogue.get(template).ignores_suppression, None)
         except UnknownTemplate:
-            return False, False
+            return Mail(False, False, None)
 
 
 class Planner:
@@ -204,8 +205,8 @@ class _Chunk:
         self.suppressed = bytearray()
         self.groups: list[Group] = []
         self._expiries = array("q")
-        self._templates: list[Mail] = []
-        self._plain: dict[tuple[bool, bool], Mail] = {}
+        self._mails: list[Mail] = []
+        self._plain: dict[Mail, Mail] = {}
 
     def add(self, letter: Letter, lane: int, mail: Mail, suppressed: bool) -> None:
         if letter.about is None:
@@ -216,16 +217,17 @@ class _Chunk:
         self.generations.append(letter.generation)
         self.suppressed.append(suppressed)
         self.groups.append(letter.group)
-        self._expiries.append(_NEVER if mail.expires_at is None else mail.expires_at)
-        kind = (mail.knows_template, mail.ignores_suppression)
-        self._templates.append(self._plain.setdefault(kind, Mail(*kind, None)))
+        if mail.expires_at is None:
+            self._expiries.append(_NEVER)
+        else:
+            self._expiries.append(mail.expires_at)
+            mail = mail._replace(expires_at=None)
+        self._mails.append(self._plain.setdefault(mail, mail))
 
     def mail(self, index: int) -> Mail:
         expires_at = self._expiries[index]
-        plain = self._templates[index]
-        if expires_at == _NEVER:
-            return plain
-        return Mail(plain.knows_template, plain.ignores_suppression, expires_at)
+        plain = self._mails[index]
+        return plain if expires_at == _NEVER else plain._replace(expires_at=expires_at)
 
 
 def numbers_of(plan: Plan) -> Mapping[str, int]:

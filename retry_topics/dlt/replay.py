@@ -116,5 +116,8 @@ def _identified(header: tuple[str, bytes | None], new_id: UUID) -> tuple[str, by
 
 def _fits(key: bytes, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> bool:
     size = len(key) + len(value or b"") + _OVERHEAD
-    size += sum(len(name) + len(text or b"") + _PER_HEADER for name, text in headers)
+    for name, text in headers:
+        size += len(name) + _PER_HEADER
+        if text:
+            size += len(text)
     return size <= MAIN_MESSAGE_BYTES

@@ -37,7 +37,7 @@ def test_a_cause_read_in_short_is_that_of_the_whole_history(histories: list[list
         written = history_of(*history)
         (*_, last) = read_journey(((HISTORY, written),)).history
 
-        assert reader.read(b"refused", written) == cause_of("refused", last)
+        assert reader.read("t", b"refused", written).cause == cause_of("refused", last)
 
 
 @given(attempts, words)
@@ -56,21 +56,22 @@ def test_who_said_it_to_whom_and_when_makes_no_other_cause(attempt: Attempt, tex
         attempt.enhanced,
     )
     reader = CauseReader()
-    one, two = (reader.read(b"refused", history_of(each)) for each in (attempt, other))
+    one, two = (reader.read("welcome", b"refused", history_of(each)) for each in (attempt, other))
 
-    assert reader.group("welcome", one) is reader.group("welcome", two)
+    assert one is two
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_a_damaged_history_is_a_cause_of_its_own(reason: bytes, history: bytes) -> None:
     """It never raises: such letters are listed like others."""
-    CauseReader().read(reason, history)
+    CauseReader().read("welcome", reason, history)
 
 
 def test_what_failed_before_any_attempt_is_told_by_the_reason() -> None:
     """An unknown template is the template's failure, whatever was attempted before."""
     attempt = Attempt(1, 2, "w", "recipient", "transient", "rcpt", "greylisted", "later", 451)
-    cause = CauseReader().read(DeadReason.UNKNOWN_TEMPLATE.encode(), history_of(attempt))
+    reason = DeadReason.UNKNOWN_TEMPLATE.encode()
+    cause = CauseReader().read("welcome", reason, history_of(attempt)).cause
 
     assert (cause.scope, cause.phase, cause.rule) == ("template", "render", "unknown_template")
 
