@@ -11,6 +11,7 @@ from retry_topics.dlt.jobs import NotNow
 from retry_topics.dlt.opening import opened_desk
 from retry_topics.dlt.operators import is_gone, new_job_id, process_name
 from runtime.clock import SystemClock
+from runtime.garbage import spare_collections
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.registry import RegistryErrors, SchemaRegistry
 from runtime.settings import load_settings
@@ -34,6 +35,7 @@ def desk_of(environ: Mapping[str, str]) -> Iterator[Desk]:
         explained(BadTransform, ValueError, code=ExitCode.WRONG_SETTING),
         opened_desk(settings, codec, catalogue, SystemClock(), operator) as desk,
     ):
+        spare_collections()
         yield desk
 
 
