@@ -7,6 +7,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from runtime.kafka.admin import TopicAdmin
+from runtime.kafka.errors import TopicMissing
 from runtime.kafka.follower import Follower
 from runtime.kafka.records import Partition
 from schemas.events import SignupEvent
@@ -14,6 +15,7 @@ from schemas.ledger import LedgerEntry, read_entry
 from schemas.mail_states import MailState
 from schemas.privacy import address_hash
 from tests.support.mailer import Kafka, event_of
+from tests.support.wait import wait_until
 
 _MOST: Final = 1_000
 _MOMENT_SECONDS: Final = 0.1
@@ -32,6 +34,8 @@ class Witness:
         self._entries: dict[UUID, list[LedgerEntry]] = {}
         self._topics_of: dict[UUID, list[str]] = {}
         self._suppressed: dict[bytes, bool] = {}
+        # A busy broker takes a moment to know the topics that it has just made.
+        wait_until(self._knows_topics, _PATIENCE_SECONDS, "the broker to know its topics")
         spans = self._admin.spans(self._topics)
         self._follower = Follower({"bootstrap.servers": kafka.bootstrap}, spans)
 
@@ -70,6 +74,13 @@ class Witness:
         """Tell whether a recipient gets no more mail from this moment on."""
         self._catch_up()
         return self._suppressed.get(address_hash(address), False)
+
+    def _knows_topics(self) -> bool:
+        try:
+            self._admin.spans(self._topics)
+        except TopicMissing:
+            return False
+        return True
 
     def _catch_up(self) -> None:
         """Read all that there is."""
