@@ -11,6 +11,7 @@ import msgspec
 from console.demands import Demands
 from console.failures import CommandFailed, ExitCode
 from console.operator import NamedMail
+from consumers.status.outages import SharedOutage, shared
 from consumers.status.reader import (
     Freshness,
     HistoryItem,
@@ -18,12 +19,13 @@ from consumers.status.reader import (
     StatusPage,
     StatusQuery,
 )
-from consumers.status.summary import NOT_KNOWN, in_time, item_summary, summary_of
+from consumers.status.summary import NOT_KNOWN, in_time, item_summary, outage_line, summary_of
 from ingest.status_payloads import detail_of, page_of
 from ingest.status_queries import parse_states
 from retry_topics.topology import parse_duration
-from schemas.instants import parse_instant, show_instant
+from schemas.instants import parse_instant, show_instant, write_instant
 from schemas.mail_states import MailState
+from schemas.outages import WorkerOutages
 
 Print = Callable[[str], None]
 
@@ -39,6 +41,9 @@ class View(Protocol):
 
     def find(self, query: StatusQuery, now: int) -> StatusPage:
         """Return a page of mails, newest first."""
+
+    def outages(self, now: int) -> tuple[WorkerOutages, ...]:
+        """Return what is out in each worker that told so lately."""
 
     def freshness(self) -> Freshness:
         """Return how new the view is."""
@@ -71,11 +76,15 @@ class Desk:
             show(age.removeprefix("; "))
 
     def show_mails(self, query: StatusQuery, as_json: bool, show: Print) -> None:
-        """Show the mails that are asked for, newest first."""
+        """Show what is out, and the mails that are asked for, newest first."""
         page = self._view.find(query, self._now)
+        out = shared(self._view.outages(self._now))
         if as_json:
-            show(json.dumps(page_json(page, self._retries), indent=2))
+            fields = {**page_json(page, self._retries), "outages": list(map(outage_json, out))}
+            show(json.dumps(fields, indent=2))
             return
+        for each in out:
+            show(f"{outage_line(each.outage)} (on {', '.join(each.workers)})")
         for mail in page.mails:
             show(mail_line(mail, self._retries))
         more = "; there are more: raise --limit" if page.next is not None else ""
@@ -144,6 +153,20 @@ def page_json(page: StatusPage, retries: int) -> dict[str, Any]:
     return fields
 
 
+def outage_json(each: SharedOutage) -> dict[str, Any]:
+    """Return what is out, and in which workers."""
+    out = each.outage
+    return {
+        "kind": out.kind,
+        "what": out.what,
+        "reason": out.reason,
+        "rule": out.rule or None,
+        "since": write_instant(out.since),
+        "pauses": out.pauses,
+        "workers": list(each.workers),
+    }
+
+
 def mail_line(mail: MailStatus, retries: int) -> str:
     """Return a mail as one line of a list."""
     at = "-" if mail.accepted_at is None else show_instant(mail.accepted_at)
@@ -167,6 +190,7 @@ def mail_lines(mail: MailStatus, retries: int) -> list[str]:
         ("attempts", f"{mail.attempts} of {retries + 1} used up"),
         ("sent again", str(mail.generation) if mail.generation else ""),
         ("reason", mail.reason),
+        *(("waits for", outage_line(outage)) for outage in mail.waits_for),
         ("cancel", "" if asked is None else f"asked for at {show_instant(asked)}: {cancelled}"),
     ]
     lines = [f"{mail.state}: {summary_of(mail, retries)}"]

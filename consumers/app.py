@@ -32,6 +32,7 @@ from consumers.mailer.ledger.identity import read_boot_id
 from consumers.mailer.ledger.journal import Journal, read_journals
 from consumers.mailer.ledger.restore import Restorer, RestorerParts
 from consumers.mailer.ledger.store import StorePlace
+from consumers.mailer.notices import NoticeParts, Notices
 from consumers.mailer.outages import OutageBook
 from consumers.mailer.poller import Poller, PollerParts
 from consumers.mailer.processor import Intend, Processor, ProcessorParts
@@ -47,8 +48,9 @@ from runtime.kafka.bulk import BulkReader
 from runtime.kafka.client import client_properties
 from runtime.kafka.consumer import GroupConsumer, RebalanceListener, consumer_properties
 from runtime.kafka.groups import GroupReader
-from runtime.kafka.records import Partition
+from runtime.kafka.records import OutRecord, Partition
 from runtime.kafka.transactions import CommitStep, TransactionalProducer, transaction_properties
+from runtime.kafka.writer import RecordWriter
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.settings import Settings
@@ -61,6 +63,8 @@ _log = get_logger("worker")
 _START_SECONDS: Final = 30.0
 #: How long the last transactions may take after the poll thread has drained, in seconds.
 _CLOSE_SECONDS: Final = 5.0
+#: How long a notice of what is out may take, in seconds; less than it takes to close.
+_NOTICE_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Worker:
         guards = Guards(self._relays, RegistryGate(guard), Throttles(guard, tolerance))
         telemetry.paused_by(guards.outage)
         parts.outages.paused_by(guards.outage)
+        self._notices = Notices(_notice_parts(settings, parts, name, guards, ownership))
         intend = Intentions(self._loop, reports.put).commit
         processor = Processor(
             _processor_parts(settings, parts, (name, telemetry), (guards, intend))
@@ -152,6 +157,7 @@ class Worker:
         """
         await asyncio.to_thread(self._committer.start, Deadline(self._clock, _START_SECONDS))
         self._thread.start()
+        self._notices.start()
         stopping = asyncio.ensure_future(stopped())
         ended = asyncio.ensure_future(self._ended.wait())
         await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -161,6 +167,7 @@ class Worker:
         if not await asyncio.to_thread(self._committer.close, _CLOSE_SECONDS):
             _log.warning("worker.uncommitted", hint="mails that were just sent may be sent again")
         self._restorer.close(_CLOSE_SECONDS)
+        await asyncio.to_thread(self._notices.close, _CLOSE_SECONDS)
         if self._journal is not None:
             self._journal.close()
         await self._relays.close()
@@ -186,6 +193,28 @@ def _guard(parts: WorkerParts, telemetry: Telemetry) -> Guard:
         telemetry.out(kind, name, outage)
 
     return Guard(parts.clock, random.random, told, parts.recoveries)
+
+
+def _notice_parts(
+    settings: Settings, parts: WorkerParts, name: str, guards: Guards, ownership: Ownership
+) -> NoticeParts:
+    properties = client_properties(settings, role="notices")
+    topology = parts.topology
+
+    def write(record: OutRecord) -> None:
+        # There are so few that none of them keeps a client.
+        with RecordWriter(properties, parts.clock, _NOTICE_SECONDS) as writer:
+            writer.write([record])
+
+    return NoticeParts(
+        topic=topology.outages,
+        worker=name,
+        outages=parts.outages.open,
+        pausing=guards.pausing,
+        lanes=lambda: ownership.lanes(topology.main),
+        write=write,
+        clock=parts.clock,
+    )
 
 
 def _processor_parts(

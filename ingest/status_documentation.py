@@ -9,7 +9,7 @@ from schemas.mail_states import MailState
 
 _URL: Final = f"/v1/emails/{MAIL_ID}"
 _LAST: Final = {"text": "try later", "code": 451, "enhanced": "4.7.1", "rule": "greylisted"}
-_LISTED: Final = {
+_LISTED: Final[Json] = {
     "id": MAIL_ID,
     "status_url": _URL,
     "state": "retry",
@@ -25,6 +25,7 @@ _LISTED: Final = {
     "last": {**_LAST, "phase": None},
     "reason": None,
     "cancel": None,
+    "waits_for": [],
 }
 _DETAIL: Final = {
     **_LISTED,
@@ -70,7 +71,8 @@ def email() -> Json:
     return {
         "summary": "Tell what became of a mail",
         "description": "Its state, and every change of it. The view runs a moment behind, so an id "
-        "that it does not know is answered with 202 and the state `queued`.",
+        "that it does not know is answered with 202 and the state `queued`. `waits_for` is what "
+        "is out, such as the relay, where the mail waits for that although its turn has come.",
         "parameters": [_ID],
         "responses": {
             "200": answer("What is known of the mail", "MailDetail", _DETAIL),

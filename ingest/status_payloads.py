@@ -33,6 +33,15 @@ class LastReply(Struct, frozen=True):
     phase: str | None
 
 
+class WaitsFor(Struct, frozen=True):
+    """What is out, so that the mail waits where it is: a relay, a sender or the schema registry."""
+
+    kind: str
+    what: str
+    reason: str
+    since: Instant
+
+
 class Cancellation(Struct, frozen=True):
     """When it was asked for, and whether that was in time; null: it is not decided yet."""
 
@@ -77,6 +86,7 @@ class ListedMail(Struct, frozen=True, kw_only=True):
     last: LastReply | None = None
     reason: str | None = None
     cancel: Cancellation | None = None
+    waits_for: tuple[WaitsFor, ...] = ()
 
 
 class MailDetail(ListedMail, frozen=True, kw_only=True):
@@ -164,6 +174,10 @@ def _fields(mail: MailStatus, retries: int) -> dict[str, Any]:
         "last": _last(mail),
         "reason": mail.reason or None,
         "cancel": None if asked is None else Cancellation(_instant(asked), in_time(mail)),
+        "waits_for": tuple(
+            WaitsFor(out.kind, out.what, out.reason, write_instant(out.since))
+            for out in mail.waits_for
+        ),
     }
 
 

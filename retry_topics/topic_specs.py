@@ -63,6 +63,8 @@ def desired(topology: Topology, replication: int) -> list[TopicSpec]:
         spec(topology.ledger, longest, RETRY_MESSAGE_BYTES, cleanup="compact,delete"),
         spec(topology.control, RETENTION_MS, MAIN_MESSAGE_BYTES),
         spec(topology.suppressions, _FOR_EVER, MAIN_MESSAGE_BYTES, cleanup="compact"),
+        # Each worker repeats what is still so; older records are those of workers that are gone.
+        spec(topology.outages, DAY_MS, MAIN_MESSAGE_BYTES, cleanup="compact,delete"),
     ]
 
 

@@ -87,6 +87,11 @@ class Topology:
         return f"{self.prefix}.suppressions"
 
     @property
+    def outages(self) -> str:
+        """The topic of what is out in each worker; the newest record of each counts."""
+        return f"{self.prefix}.outages"
+
+    @property
     def dlt_journal(self) -> str:
         """The topic of what became of each record of the dead-letter topic, and of replay jobs."""
         return f"{self.prefix}.dlt-journal"

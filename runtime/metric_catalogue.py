@@ -183,7 +183,7 @@ PROJECTOR_METRICS: Final = (
     Metric(
         "mailcascade_projected_records_total",
         _C,
-        "Records that the status view has taken in, by kind of topic: main, ledger or control.",
+        "Records that the view has taken in, by kind of topic: main, ledger, control or outages.",
         ("topic_kind",),
     ),
     Metric(

@@ -2,16 +2,23 @@
 
 import hashlib
 import hmac
+import re
 from typing import Final
 
 ADDRESS_HASH_BYTES: Final = 16
 _PERSON: Final = b"mc-address"
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\]\"',;:=]+@[^\s<>()\"',;:]+")
 
 
 def mask_address(address: str) -> str:
     """Return an address as it may be shown to people: `a***@example.com`."""
     local, at, domain = address.rpartition("@")
     return f"{local[:1]}***{at}{domain}"
+
+
+def mask_addresses(text: str) -> str:
+    """Return a text with every address in it masked, such as a relay's words about a recipient."""
+    return _ADDRESS.sub(lambda found: mask_address(found[0]), text)
 
 
 def address_hash(address: str) -> bytes:

@@ -91,6 +91,11 @@ class Ownership:
         """How many partitions are ours; any thread may ask."""
         return len(self._epochs)
 
+    def lanes(self, topic: str) -> list[int]:
+        """Return the numbers of a topic's partitions that are ours, ascending. From any thread."""
+        # The list is made in one step, whatever is written meanwhile.
+        return sorted(number for of, number in list(self._epochs) if of == topic)
+
     def acquire(self, source: Partition) -> int:
         """Begin an assignment and return its epoch."""
         self._next += 1

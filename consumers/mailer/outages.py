@@ -21,12 +21,17 @@ class OpenOutage:
     name: str
     outage: Outage
 
-    def __str__(self) -> str:
+    @property
+    def reason(self) -> str:
+        """Why it is out: a reply with its codes, or our own words."""
         failure = self.outage.failure
         code = f"{failure.code} " if failure.code is not None else ""
         enhanced = f"{failure.enhanced} " if failure.enhanced is not None else ""
+        return f"{code}{enhanced}{failure.text}"
+
+    def __str__(self) -> str:
         since = show_instant(self.outage.since)
-        return f"{self.kind} {self.name} is out since {since}: {code}{enhanced}{failure.text}"
+        return f"{self.kind} {self.name} is out since {since}: {self.reason}"
 
 
 @dataclass(slots=True)

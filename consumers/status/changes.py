@@ -1,4 +1,4 @@
-"""What records say about mails, read into values; the rest of the view knows no encoding."""
+"""What records say, read into values; the rest of the view knows no encoding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from schemas.control import ControlAction, read_command
 from schemas.errors import Undecodable
 from schemas.identity import LANE_KEY_BYTES, lane_key, mail_id
 from schemas.ledger import LedgerEntry, read_entry
+from schemas.outages import WorkerOutages, read_outages
 from schemas.privacy import keyed_hash, mask_address
 
 _UUID_BYTES: Final = 16
@@ -57,11 +58,19 @@ class CancelAsked:
     by: str
 
 
-Change = Accepted | Noted | CancelAsked
+@dataclass(frozen=True, slots=True)
+class OutagesTold:
+    """A worker told what is out in it, or that nothing is."""
+
+    told: WorkerOutages
+
+
+MailChange = Accepted | Noted | CancelAsked
+Change = MailChange | OutagesTold
 
 
 class ChangeReader:
-    """Reads the records of the three topics that the view is made from."""
+    """Reads the records of the topics that the view is made from."""
 
     def __init__(self, topology: Topology, codec: EventCodec, hash_key: bytes) -> None:
         self._codec = codec
@@ -70,10 +79,11 @@ class ChangeReader:
             topology.main: self._accepted,
             topology.ledger: self._noted,
             topology.control: self._asked,
+            topology.outages: self._told,
         }
 
     def read(self, record: Record) -> Change | None:
-        """Return what a record says; None where that is nothing about a mail.
+        """Return what a record says; None where that is nothing for the view.
 
         Raises:
             Undecodable: the record cannot be read, and never can be.
@@ -121,6 +131,9 @@ class ChangeReader:
             raise Undecodable("the command's event_id is not a UUID") from error
         tenant, by = storable(command.tenant), storable(command.by)
         return CancelAsked(event_id, record.partition, command.at, tenant, by)
+
+    def _told(self, record: Record) -> OutagesTold | None:
+        return None if record.value is None else OutagesTold(read_outages(record.value))
 
 
 def _generation(record: Record) -> int:

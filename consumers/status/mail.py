@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from consumers.status.changes import Accepted, CancelAsked, Change, Noted
+from consumers.status.changes import Accepted, CancelAsked, MailChange, Noted
 from consumers.status.history import StoredItem, bound, read_history, write_history
 from consumers.status.tables import MAILS, storable
 from schemas.ledger import TEXT_CHARACTERS, LedgerEntry
@@ -68,7 +68,7 @@ class Mail:
     history: str = "[]"
     history_omitted: int = 0
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: MailChange) -> None:
         """Change the row as a record says."""
         match change:
             case Noted():

@@ -18,10 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from consumers.status.database import UnusableUrl, open_reader, place_of, reason_of
 from consumers.status.history import StoredItem, read_history
-from consumers.status.tables import MAILS, ONLY, VIEW, storable
+from consumers.status.outages import FRESH_MS, may_wait, pausing, read_told
+from consumers.status.tables import MAILS, ONLY, OUTAGES, VIEW, storable
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from schemas.mail_states import MailState
+from schemas.outages import KnownOutage, WorkerOutages
 from schemas.privacy import address_hash, keyed_hash
 
 _Row = Row[*tuple[Any, ...]]
@@ -36,6 +38,7 @@ _SHOWN: Final = (
     *(MAILS.c[name] for name in ("expires_at", "attempts", "generation", "reason", "text")),
     *(MAILS.c[name] for name in ("code", "enhanced", "rule", "cancel_requested_at")),
     MAILS.c.ledger_generation,
+    MAILS.c.lane,
 )
 _ONE: Final = select(*_SHOWN, MAILS.c.history, MAILS.c.history_omitted)
 _NEWEST_FIRST: Final = (MAILS.c.accepted_at.desc(), MAILS.c.event_id.desc())
@@ -65,6 +68,7 @@ class MailStatus:
 
     `mail_id` is empty and `accepted_at` None as long as only the ledger spoke of the mail.
     `recipient` is masked. `history_omitted` counts entries left out of a long history's middle.
+    `waits_for` is why the mail waits where it is although its turn has come.
     """
 
     mail_id: str
@@ -87,6 +91,7 @@ class MailStatus:
     cancel_requested_at: int | None
     history: tuple[HistoryItem, ...]
     history_omitted: int
+    waits_for: tuple[KnownOutage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,8 @@ class StatusReader:
     def mail(self, event_id: UUID, now: int | None = None) -> MailStatus | None:
         """Return what is known of a mail, with its history; None if nothing is.
 
-        With `now` a mail that may not be sent yet is `scheduled` even before a worker took it up.
+        With `now` a mail that may not be sent yet is `scheduled` even before a worker took it up,
+        and it is told what a mail waits for that is out.
 
         Raises:
             StatusUnavailable: the view cannot be asked.
@@ -188,10 +194,11 @@ class StatusReader:
         question = _ONE.where(MAILS.c.event_id == event_id.bytes, ~_UNSEEN)
         with self._asking() as connection:
             row = connection.execute(question).one_or_none()
-        if row is None:
-            return None
+            if row is None:
+                return None
+            (mail,) = _statuses(connection, [row], now)
         history = tuple(map(_item, read_history(row.history)))
-        return replace(_status(row, now), history=history, history_omitted=row.history_omitted)
+        return replace(mail, history=history, history_omitted=row.history_omitted)
 
     def find(self, query: StatusQuery, now: int) -> StatusPage:
         """Return a page of the mails whose events are known, newest first.
@@ -210,13 +217,23 @@ class StatusReader:
                 if query.states:
                     where.append(or_(*(_in_state(state, now) for state in query.states)))
                 rows = connection.execute(_page(where, query)).all()
-        shown = rows[: query.limit]
+            shown = rows[: query.limit]
+            mails = _statuses(connection, shown, now)
         more = len(rows) > query.limit
         last = shown[-1] if shown and more else None
         return StatusPage(
-            tuple(_status(row, now) for row in shown),
+            mails,
             None if last is None else Cursor(last.accepted_at, UUID(bytes=last.event_id)),
         )
+
+    def outages(self, now: int) -> tuple[WorkerOutages, ...]:
+        """Return what is out in each worker that told so lately.
+
+        Raises:
+            StatusUnavailable: the view cannot be asked.
+        """
+        with self._asking() as connection:
+            return _told(connection, now)
 
     def freshness(self) -> Freshness:
         """Return how new the view is.
@@ -336,6 +353,27 @@ def _conditions(query: StatusQuery) -> Iterator[ColumnElement[bool]]:
 
 def _page(where: Sequence[ColumnElement[bool]], query: StatusQuery) -> _Select:
     return select(*_SHOWN).where(*where).order_by(*_NEWEST_FIRST).limit(query.limit + 1)
+
+
+def _told(connection: Connection, now: int) -> tuple[WorkerOutages, ...]:
+    lately = select(OUTAGES.c.told).where(OUTAGES.c.at > now - FRESH_MS).order_by(OUTAGES.c.worker)
+    return tuple(map(read_told, connection.execute(lately).scalars()))
+
+
+def _statuses(
+    connection: Connection, rows: Sequence[_Row], now: int | None
+) -> tuple[MailStatus, ...]:
+    """Return what rows say; those that may wait for what is out, with that."""
+    mails = [_status(row, now) for row in rows]
+    if now is None or not any(may_wait(mail.state, mail.due_at, now) for mail in mails):
+        return tuple(mails)
+    told = _told(connection, now)
+    return tuple(
+        replace(mail, waits_for=pausing(told, row.lane))
+        if may_wait(mail.state, mail.due_at, now)
+        else mail
+        for mail, row in zip(mails, rows, strict=True)
+    )
 
 
 def _status(row: _Row, now: int | None) -> MailStatus:

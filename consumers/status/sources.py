@@ -25,7 +25,8 @@ class Sources:
 
     def __init__(self, admin: TopicAdmin, topology: Topology) -> None:
         self._admin = admin
-        self._topics = (topology.main, topology.ledger, topology.control)
+        topics = (topology.main, topology.ledger, topology.control, topology.outages)
+        self._topics = topics
 
     def look(self) -> Seen:
         """Return what there is.

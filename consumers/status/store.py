@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from consumers.status.changes import Change
+from consumers.status.changes import Change, MailChange, OutagesTold
 from consumers.status.database import (
     DatabaseAway,
     FileReplaced,
@@ -33,10 +33,12 @@ from consumers.status.database import (
     reason_of,
 )
 from consumers.status.mail import Mail, mail_of, row_of
+from consumers.status.outages import write_told
 from consumers.status.reader import key_check
-from consumers.status.tables import MAILS, ONLY, POSITIONS, SOURCES, VIEW
+from consumers.status.tables import MAILS, ONLY, OUTAGES, POSITIONS, SOURCES, VIEW, storable
 from consumers.status.upgrade import NewerView, upgrade_tables
 from runtime.kafka.records import Partition
+from schemas.outages import WorkerOutages
 
 #: Rows that one statement asks for: below what either database takes as parameters.
 _ASKED_AT_ONCE: Final = 1_000
@@ -175,15 +177,20 @@ class ViewStore:
         with self._guarded({"projected_at": progress.at, "behind": progress.behind}) as connection:
             if connection is None:
                 return
-            if progress.changes:
-                rows = list(map(row_of, _fold(connection, progress.changes)))
+            mails, told = _parted(progress.changes)
+            if mails:
+                rows = list(map(row_of, _fold(connection, mails)))
                 connection.exec_driver_sql(self._put_mails, rows)
+            if told:
+                _keep_told(connection, told)
             if progress.positions:
                 reached = [(*partition, offset) for partition, offset in progress.positions.items()]
                 connection.exec_driver_sql(self._put_positions, reached)
 
     def prune(self, before: int, most: int) -> int:
         """Remove at most so many mails that were last updated before an instant; return how many.
+
+        What workers told before it goes, too.
 
         Raises:
             Superseded: somebody else writes; nothing was changed.
@@ -192,6 +199,7 @@ class ViewStore:
         with self._guarded({}) as connection:
             if connection is None:
                 return 0
+            connection.execute(delete(OUTAGES).where(OUTAGES.c.at < before))
             return connection.execute(delete(MAILS).where(MAILS.c.event_id.in_(old))).rowcount
 
     def sign_off(self) -> None:
@@ -268,16 +276,40 @@ def _standing(connection: Connection) -> Standing:
 
 
 def _empty(connection: Connection) -> None:
-    """Remove all mails and positions, however many there are, in moments."""
+    """Remove all that was projected and the positions, however much there is, in moments."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"TRUNCATE {MAILS.name}, {POSITIONS.name}"))
+        connection.execute(text(f"TRUNCATE {MAILS.name}, {OUTAGES.name}, {POSITIONS.name}"))
         return
     # Without a condition SQLite drops the pages instead of looking at each row.
-    connection.execute(delete(MAILS))
-    connection.execute(delete(POSITIONS))
+    for table in (MAILS, OUTAGES, POSITIONS):
+        connection.execute(delete(table))
 
 
-def _fold(connection: Connection, changes: Sequence[Change]) -> Iterable[Mail]:
+def _parted(changes: Sequence[Change]) -> tuple[list[MailChange], dict[str, WorkerOutages]]:
+    """Return what changes mails, and what each worker told last."""
+    mails: list[MailChange] = []
+    told: dict[str, WorkerOutages] = {}
+    for change in changes:
+        if isinstance(change, OutagesTold):
+            told[storable(change.told.worker)] = change.told
+        else:
+            mails.append(change)
+    return mails, told
+
+
+def _keep_told(connection: Connection, told: Mapping[str, WorkerOutages]) -> None:
+    """Put the workers' last notices in the place of those before."""
+    connection.execute(delete(OUTAGES).where(OUTAGES.c.worker.in_(list(told))))
+    out = [
+        {"worker": worker, "at": notice.at, "told": write_told(notice)}
+        for worker, notice in told.items()
+        if notice.outages
+    ]
+    if out:
+        connection.execute(insert(OUTAGES), out)
+
+
+def _fold(connection: Connection, changes: Sequence[MailChange]) -> Iterable[Mail]:
     """Return every mail that the changes are about, as it is after them."""
     mails: dict[bytes, Mail | None] = dict.fromkeys(change.event_id for change in changes)
     ids = iter(list(mails))

@@ -6,6 +6,7 @@ from typing import Final
 from consumers.status.reader import HistoryItem, MailStatus
 from schemas.instants import show_instant
 from schemas.mail_states import SETTLED, MailState
+from schemas.outages import KnownOutage
 
 #: What the view does not know may have been accepted a moment ago.
 NOT_KNOWN: Final = "accepted a moment ago, or not one of ours: the status view does not know it yet"
@@ -21,7 +22,7 @@ _OUT: Final = {
 
 def summary_of(mail: MailStatus, retries: int) -> str:
     """Return the sentence; `retries` is how many tiers a mail can go through."""
-    return _SENTENCES[mail.state](mail, retries) + _cancellation(mail)
+    return _SENTENCES[mail.state](mail, retries) + _waiting(mail) + _cancellation(mail)
 
 
 def item_summary(item: HistoryItem) -> str:
@@ -37,6 +38,12 @@ def reply_of(code: int | None, enhanced: str | None, text: str) -> str:
     return " ".join(part for part in parts if part)
 
 
+def outage_line(outage: KnownOutage) -> str:
+    """Return what is out, since when and why, such as `relay smtp.example:587 is out since ...`."""
+    kind = "" if outage.what.endswith(f" {outage.kind}") else f"{outage.kind} "
+    return f"{kind}{outage.what} is out since {show_instant(outage.since)}: {outage.reason}"
+
+
 def in_time(mail: MailStatus) -> bool | None:
     """Tell whether a cancellation that was asked for stopped the mail; None: not decided yet."""
     if mail.cancel_requested_at is None:
@@ -48,7 +55,7 @@ def in_time(mail: MailStatus) -> bool | None:
 
 def _queued(mail: MailStatus, _retries: int) -> str:
     what = "to be sent again" if mail.generation else "accepted"
-    return f"{what}; no worker has taken it up yet"
+    return what if mail.waits_for else f"{what}; no worker has taken it up yet"
 
 
 def _scheduled(mail: MailStatus, _retries: int) -> str:
@@ -108,6 +115,14 @@ _SENTENCES: Final[Mapping[MailState, Callable[[MailStatus, int], str]]] = {
     MailState.SUPPRESSED: _suppressed,
     MailState.DISCARDED: _discarded,
 }
+
+
+def _waiting(mail: MailStatus) -> str:
+    if not mail.waits_for:
+        return ""
+    others = len(mail.waits_for) - 1
+    beside = f" (and {others} more)" if others else ""
+    return f"; waits: the {outage_line(mail.waits_for[0])}{beside}"
 
 
 def _cancellation(mail: MailStatus) -> str:

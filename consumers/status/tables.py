@@ -41,6 +41,16 @@ MAILS: Final = Table(
     Column("history_omitted", BigInteger, nullable=False),
 )
 
+#: What was out in a worker when it last told so: JSON (see `consumers.status.outages`). A worker
+#: with nothing out has no row.
+OUTAGES: Final = Table(
+    "outages",
+    METADATA,
+    Column("worker", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("told", Text, nullable=False),
+)
+
 #: How far each partition is projected: the offset that comes next.
 POSITIONS: Final = Table(
     "positions",

@@ -26,6 +26,7 @@ class Telemetry:
             topology.main: "main",
             topology.ledger: "ledger",
             topology.control: "control",
+            topology.outages: "outages",
         }
         for kind in self._kinds.values():
             metrics.counter("mailcascade_projected_records_total", topic_kind=kind)

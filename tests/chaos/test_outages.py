@@ -1,39 +1,66 @@
 """The relay or the broker is away for a while: nothing moves, nothing is lost, nothing repeated."""
 
+from contextlib import closing
 from pathlib import Path
 
 from console.stack.catcher.threaded import CatcherThread
 from console.stack.kafka import KafkaBroker
+from consumers.status.reader import StatusReader, StatusUnavailable
 from retry_topics.topology import Topology, parse_tiers
 from runtime.clock import Deadline, SystemClock
+from schemas.events import SignupEvent
+from schemas.outages import KnownOutage
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress, create_topology
 from tests.support.catcher import recipients, wait_for_all
 from tests.support.mailer import Kafka, signup, start_worker, worker_environ
+from tests.support.pipeline import running_projector
 from tests.support.wait import wait_until
+
+
+def _waits_for(view: StatusReader, event: SignupEvent) -> tuple[KnownOutage, ...]:
+    """Return why a mail waits where it is; nothing as long as the view cannot be asked."""
+    try:
+        mail = view.mail(event.event_id, SystemClock().now_ms())
+    except StatusUnavailable:
+        return ()
+    return () if mail is None else mail.waits_for
 
 
 def test_a_relay_that_is_down_moves_nothing_and_uses_no_attempt(
     broker: BrokerAddress, topics: TopicsFactory, catcher: CatcherThread, tmp_path: Path
 ) -> None:
-    """For a minute every record stays on main; afterwards all are sent, once."""
+    """For a minute every record stays on main, and the status view says why; then all are sent."""
     kafka = Kafka(broker.bootstrap, topics("1s,2s,4s", 4))
     log = tmp_path / "worker.log"
     addresses = [f"user{number}@example.com" for number in range(300)]
     catcher.down()
-    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
-    with start_worker(environ, log):
-        kafka.post(signup(address) for address in addresses)
+    events = [signup(address) for address in addresses]
+    url = f"sqlite:///{tmp_path / 'status.db'}"
+    database = {"MAILCASCADE_DATABASE_URL": url}
+    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state", database)
+    with (
+        start_worker(environ, log),
+        running_projector(environ, tmp_path / "projector.log"),
+        closing(StatusReader(url, None)) as view,
+    ):
+        kafka.post(events)
         wait_until(lambda: "relay.outage" in log.read_text(), 30, "the outage to be noticed")
+        wait_until(lambda: _waits_for(view, events[0]), 30, "the status view to say why")
+        (out,) = _waits_for(view, events[0])
+        assert (out.kind, out.what) == ("relay", catcher.smtp_url.partition("://")[2])
         moved = (*kafka.topology.retries, kafka.topology.dlt)
         minute = Deadline(SystemClock(), 60)
         while not minute.expired():
             assert all(kafka.read(topic) == [] for topic in moved)
             assert kafka.committed() == {}
+        assert [_waits_for(view, event) for event in events] == [(out,)] * len(events)
         catcher.up()
         wait_for_all(catcher, addresses)
         wait_until(lambda: kafka.lag() == 0, 30, "everything to be committed")
         assert "relay.recovered" in log.read_text()
+        now = SystemClock().now_ms
+        wait_until(lambda: view.outages(now()) == (), 30, "the status view to know of nothing")
     assert set(recipients(catcher).values()) == {1}
     assert all(kafka.read(topic) == [] for topic in moved)
 

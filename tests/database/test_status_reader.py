@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import create_engine, text
 
-from consumers.status.changes import Accepted, CancelAsked, Change, Noted
+from consumers.status.changes import Accepted, CancelAsked, Change, Noted, OutagesTold
 from consumers.status.reader import (
     Cursor,
     Freshness,
@@ -19,8 +19,10 @@ from consumers.status.reader import (
 )
 from consumers.status.store import Progress, Source, ViewStore
 from schemas.mail_states import MailState
+from schemas.outages import WorkerOutages
 from schemas.privacy import keyed_hash
 from tests.support.status import entry
+from tests.support.statuses import RELAY_OUT
 
 NOW = 1_000
 KEY = b"key"
@@ -218,6 +220,38 @@ def test_the_view_tells_how_new_it_is(store: ViewStore, reader: StatusReader) ->
     _write(store)
 
     assert reader.freshness() == Freshness(60, 3)
+
+
+def test_a_mail_is_told_what_it_waits_for(store: ViewStore, reader: StatusReader) -> None:
+    """One whose turn has come and whose lane is paused; not where that was told long ago."""
+    told = WorkerOutages("w-0", NOW, (0,), (RELAY_OUT,))
+    _write(
+        store,
+        *(_mail(number) for number in (1, 2, 3)),
+        _mail(4, lane=1),
+        _noted(2, MailState.RETRY, due_at=NOW),
+        _noted(3, MailState.RETRY, due_at=NOW + 1),
+        OutagesTold(told),
+    )
+    page = reader.find(StatusQuery(), NOW).mails
+    assert [mail.mail_id for mail in page if mail.waits_for] == ["mail2", "mail1"]
+    for event_id, now, waits_for in (
+        (1, NOW, (RELAY_OUT,)),
+        (3, NOW, ()),
+        (3, NOW + 1, (RELAY_OUT,)),
+        (4, NOW, ()),
+        (1, NOW + 180_000, ()),
+    ):
+        mail = reader.mail(UUID(int=event_id), now)
+        assert mail is not None
+        assert mail.waits_for == waits_for
+    assert reader.outages(NOW) == (told,)
+    assert reader.outages(NOW + 180_000) == ()
+
+    _write(store, OutagesTold(WorkerOutages("w-0", NOW)))
+    mail = reader.mail(UUID(int=1), NOW)
+    assert mail is not None
+    assert mail.waits_for == ()
 
 
 def test_without_a_setting_recipients_are_found_by_the_view_s_own_key(

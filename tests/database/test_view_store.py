@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from consumers.status.changes import Accepted, Change, Noted
+from consumers.status.changes import Accepted, Change, Noted, OutagesTold
 from consumers.status.database import DatabaseAway
 from consumers.status.history import read_history
 from consumers.status.store import (
@@ -29,7 +29,9 @@ from consumers.status.store import (
 from consumers.status.tables import METADATA
 from runtime.kafka.records import Partition
 from schemas.mail_states import MailState
+from schemas.outages import WorkerOutages
 from tests.support.status import entry, rows
+from tests.support.statuses import RELAY_OUT
 
 KEY = b"key"
 SOURCE = Source("cluster", {"main": "1", "ledger": "2"})
@@ -150,6 +152,31 @@ def test_a_renewed_view_is_empty(opened: Open, database: str) -> None:
 
     assert rows(database) == {}
     assert renewed.standing().positions == {}
+
+
+def _workers(url: str) -> set[str]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = set(connection.execute(text("SELECT worker FROM outages")).scalars())
+    engine.dispose()
+    return found
+
+
+def test_what_is_out_is_kept_until_it_is_back(opened: Open, database: str) -> None:
+    """The last that each worker told counts, also of several in one batch; old ones go."""
+    store = opened()
+    out = [OutagesTold(WorkerOutages(f"w-{n}", n, (0,), (RELAY_OUT,))) for n in range(4)]
+    store.write(_progress(*out, _accepted(1)))
+    assert _workers(database) == {"w-0", "w-1", "w-2", "w-3"}
+
+    back = OutagesTold(WorkerOutages("w-1", 5))
+    store.write(_progress(out[2], back, OutagesTold(WorkerOutages("w-0", 5)), out[0]))
+    assert _workers(database) == {"w-0", "w-2", "w-3"}
+
+    store.prune(2, 1)
+    assert _workers(database) == {"w-2", "w-3"}
+    opened("two", renew=True)
+    assert _workers(database) == set()
 
 
 def test_mails_that_changed_long_ago_are_removed_a_few_at_a_time(

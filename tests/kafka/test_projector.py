@@ -27,6 +27,7 @@ from runtime.kafka.records import OutRecord
 from schemas.events import SignupEvent
 from schemas.identity import lane_key, mail_id
 from schemas.mail_states import MailState
+from schemas.outages import WorkerOutages
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress, create_topology
 from tests.support.mailer import Kafka, signup
@@ -38,8 +39,10 @@ from tests.support.status import (
     count,
     entry,
     noted_record,
+    outages_record,
     rows,
 )
+from tests.support.statuses import RELAY_OUT
 from tests.support.wait import wait_until
 
 Projecting = Callable[..., Command]
@@ -133,12 +136,17 @@ def _life(topology: Topology, event: SignupEvent) -> list[OutRecord]:
 def test_the_view_shows_what_the_topics_say(
     kafka: Kafka, projecting: Projecting, database: str
 ) -> None:
-    """Accepted, tried, sent, cancelled; what cannot be read is passed over; a restart goes on."""
+    """Accepted, tried, sent, cancelled, what is out; garbage is passed over; a restart goes on."""
     topology = kafka.topology
     events = [signup(f"u{number}@example.com") for number in range(4)]
     kafka.write([*_life(topology, events[0]), accepted_record(topology, events[1])])
     kafka.write([cancel_record(topology, events[1], 40, "default")])
     kafka.write([OutRecord(topology.main, b"lane", b"garbage", ())])
+    now = SystemClock().now_ms()
+    told = WorkerOutages("w-0", now, tuple(range(topology.partitions)), (RELAY_OUT,))
+    gone = WorkerOutages("w-1", now, told.lanes, (RELAY_OUT,))
+    kafka.write([outages_record(topology, notice) for notice in (told, gone)])
+    kafka.write([outages_record(topology, WorkerOutages("w-1", now))])
     first = projecting()
     expected = {events[0].event_id: "sent", events[1].event_id: "queued"}
     _until_shown(database, expected)
@@ -151,12 +159,14 @@ def test_the_view_shows_what_the_topics_say(
     _stop(second)
 
     with closing(StatusReader(database, "tests")) as reader:
-        sent, asked = reader.mail(events[0].event_id), reader.mail(events[1].event_id)
+        sent, asked = (reader.mail(event.event_id, now) for event in events[:2])
+        assert reader.outages(now) == (told,)
     assert sent is not None
     assert asked is not None
     assert sent.mail_id == mail_id(events[0].event_id, lane_key("u0@example.com"))
     assert [item.state for item in sent.history] == [MailState.RETRY, MailState.SENT]
     assert asked.cancel_requested_at == 40
+    assert (sent.waits_for, asked.waits_for) == ((), (RELAY_OUT,))
     assert "projector.undecodable" in first.output
     assert "example.com" not in first.output + second.output
 

@@ -1,4 +1,4 @@
-"""What tests of the status view share: records of the three topics, and the view's rows."""
+"""What tests of the status view share: records of its topics, and the view's rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +17,7 @@ from schemas.events import SignupEvent
 from schemas.identity import lane_key
 from schemas.ledger import LedgerEntry, owner_of, write_entry
 from schemas.mail_states import MailState
+from schemas.outages import WorkerOutages, write_outages
 
 
 def entry(state: MailState, at: int = 0, **fields: object) -> LedgerEntry:
@@ -52,6 +53,11 @@ def cancel_record(topology: Topology, event: SignupEvent, at: int, tenant: str =
     command = ControlCommand(ControlAction.CANCEL, at, str(event.event_id), tenant=tenant)
     key = lane_key(event.recipient.address)
     return OutRecord(topology.control, key, write_command(command), ())
+
+
+def outages_record(topology: Topology, told: WorkerOutages) -> OutRecord:
+    """Return the record by which a worker tells what is out."""
+    return OutRecord(topology.outages, told.worker.encode(), write_outages(told), ())
 
 
 def rows(url: str) -> dict[UUID, dict[str, Any]]:

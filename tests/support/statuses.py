@@ -14,6 +14,7 @@ from consumers.status.reader import (
 )
 from schemas.identity import lane_key, mail_id, parse_mail_id
 from schemas.mail_states import MailState
+from schemas.outages import KnownOutage, WorkerOutages
 from schemas.privacy import mask_address
 
 ADDRESS = "ada@example.com"
@@ -60,6 +61,10 @@ MAIL = MailStatus(
     history_omitted=0,
 )
 
+RELAY_OUT = KnownOutage(
+    "relay", "smtp.example:587", "535 5.7.8 Bad credentials", "auth", ACCEPTED_AT + 1_000, True
+)
+
 
 def quiet(state: MailState, mail: MailStatus = MAIL) -> MailStatus:
     """Return the mail in another state, with nothing that was said about it."""
@@ -78,6 +83,7 @@ class MemoryStatuses:
     down: str = ""
     before: Callable[[], None] = lambda: None
     closed: bool = False
+    told: tuple[WorkerOutages, ...] = ()
 
     def mail(self, event_id: UUID, now: int | None = None) -> MailStatus | None:
         """Return the mail with this id."""
@@ -92,6 +98,11 @@ class MemoryStatuses:
         return StatusPage(
             tuple(replace(mail, history=()) for mail in self.mails[: query.limit]), self.next
         )
+
+    def outages(self, now: int) -> tuple[WorkerOutages, ...]:
+        """Return what is out in the workers."""
+        self._answer()
+        return self.told
 
     def close(self) -> None:
         """Note it."""

@@ -12,6 +12,7 @@ from console.operator import Order, named_mails, operator_of
 from consumers.status.reader import Cursor, Freshness, StatusQuery
 from schemas.control import ControlAction, ControlCommand, read_command
 from schemas.mail_states import MailState
+from schemas.outages import WorkerOutages
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.statuses import (
     ACCEPTED_AT,
@@ -20,6 +21,7 @@ from tests.support.statuses import (
     LANE_KEY,
     MAIL,
     MAIL_ID,
+    RELAY_OUT,
     MemoryStatuses,
 )
 
@@ -130,6 +132,42 @@ def test_a_list_has_a_line_for_each_mail(desk: Desk, view: View) -> None:
         f"{MAIL_ID}  2027-01-15T08:00:00Z  retry       welcome  a***@example.com  {RETRY}",
         "1 mails; there are more: raise --limit",
     ]
+
+
+def test_a_list_begins_with_what_is_out(desk: Desk, view: View) -> None:
+    """With the workers in which it is; the same for a program."""
+    said: list[str] = []
+    view.told = tuple(WorkerOutages(f"w-{n}", NOW, (n,), (RELAY_OUT,)) for n in range(2))
+    line = "relay smtp.example:587 is out since 2027-01-15T08:00:01Z: 535 5.7.8 Bad credentials"
+
+    desk.show_mails(StatusQuery(), False, said.append)
+    assert said[0] == f"{line} (on w-0, w-1)"
+    assert len(said) == 3
+
+    desk.show_mails(StatusQuery(), True, said.append)
+    assert json.loads(said[-1])["outages"] == [
+        {
+            "kind": "relay",
+            "what": "smtp.example:587",
+            "reason": "535 5.7.8 Bad credentials",
+            "rule": "auth",
+            "since": "2027-01-15T08:00:01.000Z",
+            "pauses": True,
+            "workers": ["w-0", "w-1"],
+        }
+    ]
+
+
+def test_what_a_mail_waits_for_is_shown(desk: Desk, view: View) -> None:
+    """In the sentence, and as a line of its own."""
+    said: list[str] = []
+    view.mails[0] = replace(MAIL, waits_for=(RELAY_OUT,))
+
+    desk.show_mail(named_mails([MAIL_ID])[0], False, said.append)
+
+    out = "relay smtp.example:587 is out since 2027-01-15T08:00:01Z: 535 5.7.8 Bad credentials"
+    assert said[0] == f"retry: {RETRY}; waits: the {out}"
+    assert f"  waits for   {out}" in said
 
 
 def test_a_list_for_a_program_is_the_api_s(desk: Desk) -> None:

@@ -37,6 +37,7 @@ _NAMES = [
     "mails.ledger",
     "mails.control",
     "mails.suppressions",
+    "mails.outages",
 ]
 
 
@@ -77,6 +78,7 @@ def test_every_topic_of_the_topology_is_desired_with_equal_partitions() -> None:
         ("mails.ledger", "compact,delete", 7),
         ("mails.control", "delete", 7),
         ("mails.suppressions", "compact", -1),
+        ("mails.outages", "compact,delete", 1),
     ],
 )
 def test_a_topic_keeps_what_it_must(name: str, cleanup: str, days: int) -> None:

@@ -1,10 +1,10 @@
-"""Records of the three topics are read into what they say about mails."""
+"""Records of the view's topics are read into what they say."""
 
 from uuid import UUID
 
 import pytest
 
-from consumers.status.changes import Accepted, CancelAsked, ChangeReader, Noted
+from consumers.status.changes import Accepted, CancelAsked, ChangeReader, Noted, OutagesTold
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.records import OutRecord, Record
 from schemas.codec import EventCodec
@@ -12,9 +12,10 @@ from schemas.control import ControlAction, ControlCommand, write_command
 from schemas.errors import Undecodable
 from schemas.identity import lane_key, mail_id
 from schemas.mail_states import MailState
+from schemas.outages import WorkerOutages
 from schemas.privacy import keyed_hash
 from tests.support.mailer import signup
-from tests.support.status import accepted_record, cancel_record, entry, noted_record
+from tests.support.status import accepted_record, cancel_record, entry, noted_record, outages_record
 
 TOPOLOGY = Topology("signups", parse_tiers("1m"), 4)
 KEY = b"secret"
@@ -104,9 +105,16 @@ def test_other_commands_say_nothing_about_a_mail(command: ControlCommand) -> Non
     assert READER.read(_made(TOPOLOGY.control, b"lane", write_command(command))) is None
 
 
-def test_a_removed_ledger_key_says_nothing() -> None:
+def test_a_worker_s_notice_tells_what_is_out() -> None:
+    """Also that nothing is."""
+    told = WorkerOutages("w-0", 8)
+    assert READER.read(_record(outages_record(TOPOLOGY, told))) == OutagesTold(told)
+
+
+@pytest.mark.parametrize("topic", [TOPOLOGY.ledger, TOPOLOGY.outages])
+def test_a_removed_key_says_nothing(topic: str) -> None:
     """Compaction may leave a record without a value."""
-    assert READER.read(_made(TOPOLOGY.ledger, bytes(16), None)) is None
+    assert READER.read(_made(topic, bytes(16), None)) is None
 
 
 @pytest.mark.parametrize(
@@ -119,6 +127,7 @@ def test_a_removed_ledger_key_says_nothing() -> None:
         (TOPOLOGY.ledger, b"short", noted_record(TOPOLOGY, EVENT, entry(MailState.SENT)).value),
         (TOPOLOGY.ledger, bytes(16), b"\xc3\x01garbage!"),
         (TOPOLOGY.control, b"lane", b"garbage"),
+        (TOPOLOGY.outages, b"w-0", b"garbage"),
         (TOPOLOGY.control, b"lane", None),
         (
             TOPOLOGY.control,

@@ -7,7 +7,7 @@ import pytest
 from consumers.status.reader import MailStatus
 from consumers.status.summary import in_time, item_summary, reply_of, summary_of
 from schemas.mail_states import MOVING, PARKED, SETTLED, MailState
-from tests.support.statuses import ACCEPTED_AT, ITEM, MAIL, quiet
+from tests.support.statuses import ACCEPTED_AT, ITEM, MAIL, RELAY_OUT, quiet
 
 HOUR_MS = 3_600_000
 ASKED_AT = ACCEPTED_AT + 5_000
@@ -62,6 +62,36 @@ ASKED_AT = ACCEPTED_AT + 5_000
 def test_a_state_is_said_in_words(mail: MailStatus, sentence: str) -> None:
     """With what a person asks next: when, how often, and what the relay said."""
     assert summary_of(mail, retries=3) == sentence
+
+
+@pytest.mark.parametrize(
+    ("mail", "sentence"),
+    [
+        (replace(quiet(MailState.QUEUED), waits_for=(RELAY_OUT,)), "accepted; "),
+        (
+            replace(quiet(MailState.QUEUED), generation=1, waits_for=(RELAY_OUT,)),
+            "to be sent again; ",
+        ),
+        (
+            replace(MAIL, waits_for=(RELAY_OUT,)),
+            "retry 2 of 3, due at 2027-01-15T08:11:02Z: 451 4.7.1 try later; ",
+        ),
+    ],
+)
+def test_what_a_mail_waits_for_is_said_in_words(mail: MailStatus, sentence: str) -> None:
+    """What is out, since when and why, behind what became of the mail itself."""
+    waits = "waits: the relay smtp.example:587 is out since 2027-01-15T08:00:01Z: 535 5.7.8 Bad"
+    assert summary_of(mail, retries=3) == f"{sentence}{waits} credentials"
+    asked = replace(mail, cancel_requested_at=ASKED_AT)
+    assert summary_of(asked, retries=3).endswith("asked for at 2027-01-15T08:00:05Z")
+
+
+def test_of_several_things_that_are_out_the_first_is_named() -> None:
+    """The fields have all of them."""
+    registry = replace(RELAY_OUT, kind="registry", what="schema registry", reason="no answer")
+    mail = replace(quiet(MailState.QUEUED), waits_for=(registry, RELAY_OUT))
+    out = "waits: the schema registry is out since 2027-01-15T08:00:01Z: no answer (and 1 more)"
+    assert summary_of(mail, retries=3) == f"accepted; {out}"
 
 
 @pytest.mark.parametrize("state", MailState)
