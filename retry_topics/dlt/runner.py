@@ -33,6 +33,9 @@ from schemas.replay_jobs import JobState, ReplayJob
 
 #: Records of one transaction at most; fewer where a rate is kept.
 BATCH: Final = 2_000
+#: Records that are read in one go where no rate is kept: what the client has fetched ahead when
+#: another lane's turn comes is fetched in vain.
+_STRETCH: Final = 5 * BATCH
 _BATCHES_A_SECOND: Final = 4
 #: How often a job shows that it lives, in seconds.
 BEAT_SECONDS: Final = 5.0
@@ -138,7 +141,7 @@ class Runner:
                 return self._put_down(JobState.PAUSED, "paused by a person")
             if note:
                 return self._put_down(JobState.STOPPED, note)
-        size = BATCH
+        size = _STRETCH if pace.stop_at is None else BATCH
         if pace.rate is not None:
             size = max(1, min(BATCH, int(pace.rate / _BATCHES_A_SECOND)))
         began, done = parts.clock.monotonic(), 0
@@ -188,10 +191,10 @@ class Runner:
         )
 
     def _replay(self, slices: Sequence[Slice]) -> None:
-        """Replay what is at these offsets, in one transaction."""
+        """Replay what is at these offsets, `BATCH` records in one transaction."""
         now = self._parts.clock.now_ms()
         made: list[tuple[Letter, Replayed]] = []
-        late: Counter[str] = Counter()
+        late = self._late
         for lane, offsets in slices:
             found = 0
             for letter, message in self._parts.archive.letters(lane, offsets):
@@ -201,7 +204,15 @@ class Runner:
                     late[f"{jobs.LATE}{outcome}"] += 1
                 else:
                     made.append((letter, outcome))
-            late[jobs.GONE] += len(offsets) - found
+                    if len(made) == BATCH:
+                        self._write_made(made, now)
+                        made = []
+            if gone := len(offsets) - found:
+                late[jobs.GONE] += gone
+        self._write_made(made, now)
+
+    def _write_made(self, made: Sequence[tuple[Letter, Replayed]], now: int) -> None:
+        """Write replayed records with their entries, and wait for what becomes of them."""
         records: list[OutRecord] = []
         for letter, one in made:
             entry = DltEntry(
@@ -209,7 +220,6 @@ class Runner:
             )
             records += (one.record, self._scribe.entry(letter.position, entry))
             self._listener.outcomes.expect(one.event_id, Awaited(letter.position, one.generation))
-        self._late += late
         self._progress.counts[jobs.REPLAYED] += len(made)
         self._write(records)
 
