@@ -132,9 +132,12 @@ class BulkReader:
         at, end = course.span
         patience = Deadline(self._clock, self._patience)
         while at < end and not course.stopped():
-            # Asking for no more than there can be: the end is then told without waiting for more.
-            messages = without_passing(consumer.consume(min(BATCH, end - at), _POLL_SECONDS))
-            batch = self._batch(messages, course.partition, Span(at, end), pick)
+            messages = consumer.consume(1, _POLL_SECONDS)
+            most = min(BATCH, end - at)
+            if messages and most > 1:
+                # What is there, without waiting for as many: markers take offsets, too.
+                messages += consumer.consume(most - 1, 0)
+            batch = self._batch(without_passing(messages), course.partition, Span(at, end), pick)
             if batch.next_offset > at:
                 at = batch.next_offset
                 yield batch
