@@ -60,6 +60,9 @@ def status(  # noqa: PLR0913 - a parameter for each option
     ] = None,
     until: Annotated[str | None, typer.Option(help="Accepted before: the same.")] = None,
     limit: Limit = 20,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="Count dead letters by state and replay job.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Tell where a mail is and what became of it, or list mails, newest first."""
@@ -69,13 +72,18 @@ def status(  # noqa: PLR0913 - a parameter for each option
     settings = load_settings(os.environ)
     now = SystemClock().now_ms()
     filters = (recipient, state, template, since, until)
-    if mail is not None and any(given is not None for given in filters):
-        raise CommandFailed("give an id, or what to list, not both", ExitCode.WRONG_SETTING)
+    listed = any(given is not None for given in filters)
+    if sum((mail is not None, listed, dead_letters)) > 1:
+        demand = "give an id, or what to list, or --dead-letters, not both"
+        raise CommandFailed(demand, ExitCode.WRONG_SETTING)
     with _view(settings) as view:
         desk = Desk(view, len(settings.tiers), now)
         if mail is not None:
             (named,) = named_mails([mail])
             desk.show_mail(named, as_json, print)
+            return
+        if dead_letters:
+            desk.show_letters(as_json, print)
             return
         query = StatusQuery(
             states=states_of(state or []),

@@ -10,7 +10,9 @@ import msgspec
 
 from console.demands import Demands
 from console.failures import CommandFailed, ExitCode
+from console.letter_counts import letter_count_lines, letter_line, letters_json
 from console.operator import NamedMail
+from consumers.status.letters import LetterCounts
 from consumers.status.outages import SharedOutage, shared
 from consumers.status.reader import (
     Freshness,
@@ -44,6 +46,9 @@ class View(Protocol):
 
     def outages(self, now: int) -> tuple[WorkerOutages, ...]:
         """Return what is out in each worker that told so lately."""
+
+    def letters(self) -> LetterCounts:
+        """Return the dead-lettered records by state and job."""
 
     def freshness(self) -> Freshness:
         """Return how new the view is."""
@@ -89,6 +94,17 @@ class Desk:
             show(mail_line(mail, self._retries))
         more = "; there are more: raise --limit" if page.next is not None else ""
         show(f"{len(page.mails)} mails{more}{self._age()}")
+
+    def show_letters(self, as_json: bool, show: Print) -> None:
+        """Show how many dead-lettered records are in which state, and what came of each job."""
+        counts = self._view.letters()
+        if as_json:
+            show(json.dumps(letters_json(counts), indent=2))
+            return
+        for line in letter_count_lines(counts):
+            show(line)
+        if age := self._age():
+            show(age.removeprefix("; "))
 
     def _age(self) -> str:
         """Return a remark where the view is not up to date; empty where it is."""
@@ -191,6 +207,7 @@ def mail_lines(mail: MailStatus, retries: int) -> list[str]:
         ("sent again", str(mail.generation) if mail.generation else ""),
         ("reason", mail.reason),
         *(("waits for", outage_line(outage)) for outage in mail.waits_for),
+        *(("dead letter", letter_line(letter)) for letter in mail.letters),
         ("cancel", "" if asked is None else f"asked for at {show_instant(asked)}: {cancelled}"),
     ]
     lines = [f"{mail.state}: {summary_of(mail, retries)}"]

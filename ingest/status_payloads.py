@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
+from consumers.status.letters import LetterState, LetterStatus
 from consumers.status.reader import HistoryItem, MailStatus, StatusPage
 from consumers.status.summary import NOT_KNOWN, in_time, item_summary, summary_of
 from ingest.outbox import status_url
@@ -40,6 +41,17 @@ class WaitsFor(Struct, frozen=True):
     what: str
     reason: str
     since: Instant
+
+
+class DeadLetter(Struct, frozen=True):
+    """A record of the mail on the dead-letter topic: what it is, since when, by whom and why."""
+
+    position: Annotated[str, Meta(examples=["3:1204"])]
+    state: Annotated[str, Meta(examples=[state.value for state in LetterState])]
+    at: Instant
+    job: str | None
+    by: str | None
+    reason: str | None
 
 
 class Cancellation(Struct, frozen=True):
@@ -87,6 +99,7 @@ class ListedMail(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     cancel: Cancellation | None = None
     waits_for: tuple[WaitsFor, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
 
 
 class MailDetail(ListedMail, frozen=True, kw_only=True):
@@ -178,7 +191,19 @@ def _fields(mail: MailStatus, retries: int) -> dict[str, Any]:
             WaitsFor(out.kind, out.what, out.reason, write_instant(out.since))
             for out in mail.waits_for
         ),
+        "dead_letters": tuple(map(_letter, mail.letters)),
     }
+
+
+def _letter(letter: LetterStatus) -> DeadLetter:
+    return DeadLetter(
+        str(letter.position),
+        letter.state.value,
+        write_instant(letter.at),
+        letter.job or None,
+        letter.by or None,
+        letter.reason or None,
+    )
 
 
 def _last(mail: MailStatus) -> LastReply | None:

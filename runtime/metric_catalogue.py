@@ -183,7 +183,7 @@ PROJECTOR_METRICS: Final = (
     Metric(
         "mailcascade_projected_records_total",
         _C,
-        "Records that the view has taken in, by kind of topic: main, ledger, control or outages.",
+        "Records that the view has taken in, by kind of topic: main, ledger, dlt and so on.",
         ("topic_kind",),
     ),
     Metric(

@@ -6,16 +6,27 @@ from typing import Final
 from uuid import UUID
 
 from consumers.status.tables import storable
+from retry_topics.dlt.archive import scanned
+from retry_topics.dlt.letter import LetterReader
 from retry_topics.headers import GENERATION, read_journey
 from retry_topics.topology import Topology
 from runtime.kafka.records import Record
 from schemas.codec import EventCodec
 from schemas.control import ControlAction, read_command
+from schemas.dlt_journal import (
+    DltEntry,
+    EntryKey,
+    JobKey,
+    Position,
+    parse_key,
+    read_dlt_entry,
+)
 from schemas.errors import Undecodable
 from schemas.identity import LANE_KEY_BYTES, lane_key, mail_id
 from schemas.ledger import LedgerEntry, read_entry
 from schemas.outages import WorkerOutages, read_outages
 from schemas.privacy import keyed_hash, mask_address
+from schemas.replay_jobs import ReplayJob, read_job
 
 _UUID_BYTES: Final = 16
 
@@ -65,21 +76,53 @@ class OutagesTold:
     told: WorkerOutages
 
 
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A record of the dead-letter topic; `event_id` is None where it is no event."""
+
+    position: Position
+    event_id: bytes | None
+    held: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the journal says became of a dead-lettered record; None: nothing any more."""
+
+    position: Position
+    entry: DltEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobTold:
+    """How a replay job stands; None: it is gone from the journal."""
+
+    id: str
+    job: ReplayJob | None
+
+
 MailChange = Accepted | Noted | CancelAsked
-Change = MailChange | OutagesTold
+LetterChange = Died | Settled | JobTold
+Change = MailChange | LetterChange | OutagesTold
 
 
 class ChangeReader:
     """Reads the records of the topics that the view is made from."""
 
-    def __init__(self, topology: Topology, codec: EventCodec, hash_key: bytes) -> None:
+    def __init__(self, topology: Topology, codec: EventCodec, hash_key: bytes, dlt_id: str) -> None:
+        """`dlt_id` is the id of the dead-letter topic: its journal may tell of an earlier one."""
         self._codec = codec
         self._hash_key = hash_key
+        self._dlt_id = dlt_id
+        self._letters = LetterReader(codec)
         self._readers: dict[str, Callable[[Record], Change | None]] = {
             topology.main: self._accepted,
             topology.ledger: self._noted,
             topology.control: self._asked,
             topology.outages: self._told,
+            topology.dlt: self._died,
+            topology.dlt_journal: self._journalled,
         }
 
     def read(self, record: Record) -> Change | None:
@@ -134,6 +177,21 @@ class ChangeReader:
 
     def _told(self, record: Record) -> OutagesTold | None:
         return None if record.value is None else OutagesTold(read_outages(record.value))
+
+    def _died(self, record: Record) -> Died:
+        letter = self._letters.read(record.partition, scanned(record))
+        event_id = None if letter.about is None else letter.about.event_id
+        return Died(letter.position, event_id, letter.is_held, letter.at)
+
+    def _journalled(self, record: Record) -> Settled | JobTold | None:
+        value = record.value
+        match parse_key(record.key):
+            case EntryKey(topic_id, position) if topic_id == self._dlt_id:
+                return Settled(position, None if value is None else read_dlt_entry(value))
+            case JobKey(job):
+                return JobTold(job, None if value is None else read_job(value))
+            case _:
+                return None
 
 
 def _generation(record: Record) -> int:

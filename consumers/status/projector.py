@@ -35,9 +35,9 @@ BEAT_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 3.0
 #: A beat that is older than this by the wall clock needs no watching.
 _LONG_AGO_MS: Final = 30_000
-#: Mails that changed last before so long are removed.
+#: Mails, dead letters and replay jobs that changed last before so long are removed.
 KEPT_MS: Final = 30 * 86_400_000
-#: Mails that one transaction removes at most.
+#: Mails, or dead letters, that one transaction removes at most.
 MOST_PRUNED: Final = 1_000
 #: How often the topics' identities are looked at, and mails that are too old looked for.
 CHECK_SECONDS: Final = 60.0
@@ -59,7 +59,7 @@ class ProjectorParts:
     store: ViewStore
     sources: Sources
     make_follower: Callable[[Mapping[Partition, Span]], Follower]
-    make_reader: Callable[[bytes], ChangeReader]
+    make_reader: Callable[[bytes, Source], ChangeReader]
     telemetry: Telemetry
     clock: Clock
     status_key: str | None
@@ -116,7 +116,7 @@ class Projector:
         self._positions = {} if self._rebuild else dict(claimed.positions)
         self._source = seen.source
         _log.info("projector.started", rebuilt=self._rebuild, projected=bool(self._positions))
-        return self._parts.make_reader(key)
+        return self._parts.make_reader(key, seen.source)
 
     def _watch(self) -> None:
         """Return when nobody writes to the view.
@@ -188,10 +188,11 @@ class Projector:
             telemetry.projected(Counter(r.topic for r in followed.records), undecodable)
 
     def _prune(self) -> None:
-        before = self._parts.clock.now_ms() - KEPT_MS
-        pruned = self._patiently(lambda: self._parts.store.prune(before, MOST_PRUNED))
-        self._prunable = pruned == MOST_PRUNED
-        self._parts.telemetry.pruned(pruned)
+        store, before = self._parts.store, self._parts.clock.now_ms() - KEPT_MS
+        mails = self._patiently(lambda: store.prune(before, MOST_PRUNED))
+        letters = self._patiently(lambda: store.prune_letters(before, MOST_PRUNED))
+        self._prunable = MOST_PRUNED in (mails, letters)
+        self._parts.telemetry.pruned(mails)
 
     def _is_whole(self, spans: Mapping[Partition, Span], follower: Follower) -> bool:
         """Look, now and then, whether what is followed is still what there is."""

@@ -18,7 +18,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from consumers.status.database import UnusableUrl, open_reader, place_of, reason_of
 from consumers.status.history import StoredItem, read_history
+from consumers.status.letters import (
+    LetterCounts,
+    LetterStatus,
+    count_letters,
+    letters_of,
+    standing,
+)
 from consumers.status.outages import FRESH_MS, may_wait, pausing, read_told
+from consumers.status.states import in_state, shown_as
 from consumers.status.tables import MAILS, ONLY, OUTAGES, VIEW, storable
 from runtime.clock import SystemClock
 from runtime.settings import Settings
@@ -68,7 +76,8 @@ class MailStatus:
 
     `mail_id` is empty and `accepted_at` None as long as only the ledger spoke of the mail.
     `recipient` is masked. `history_omitted` counts entries left out of a long history's middle.
-    `waits_for` is why the mail waits where it is although its turn has come.
+    `waits_for` is why the mail waits where it is although its turn has come. `letters` are its
+    records on the dead-letter topic, the first to die first.
     """
 
     mail_id: str
@@ -92,6 +101,7 @@ class MailStatus:
     history: tuple[HistoryItem, ...]
     history_omitted: int
     waits_for: tuple[KnownOutage, ...] = ()
+    letters: tuple[LetterStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +225,7 @@ class StatusReader:
             else:
                 where.append(MAILS.c.recipient_hash == self._hash(connection, query.recipient))
                 if query.states:
-                    where.append(or_(*(_in_state(state, now) for state in query.states)))
+                    where.append(or_(*(in_state(state, now) for state in query.states)))
                 rows = connection.execute(_page(where, query)).all()
             shown = rows[: query.limit]
             mails = _statuses(connection, shown, now)
@@ -234,6 +244,15 @@ class StatusReader:
         """
         with self._asking() as connection:
             return _told(connection, now)
+
+    def letters(self) -> LetterCounts:
+        """Count dead-lettered records by state, and by replay job.
+
+        Raises:
+            StatusUnavailable: the view cannot be asked.
+        """
+        with self._asking() as connection:
+            return count_letters(connection)
 
     def freshness(self) -> Freshness:
         """Return how new the view is.
@@ -288,12 +307,12 @@ class StatusReader:
         """Read each state's newest mails from its index; however many there are, it is short."""
         found: list[_Row] = []
         for stored in MailState:
-            states = query.states & _shown_as(stored) if query.states else _shown_as(stored)
+            states = query.states & shown_as(stored) if query.states else shown_as(stored)
             if not states:
                 continue
             wanted = [MAILS.c.state == stored.value, *where]
-            if states != _shown_as(stored):
-                wanted.append(_in_state(next(iter(states)), now))
+            if states != shown_as(stored):
+                wanted.append(in_state(next(iter(states)), now))
             found += connection.execute(_page(wanted, query)).all()
         found.sort(key=lambda row: (row.accepted_at, row.event_id), reverse=True)
         return found
@@ -317,24 +336,6 @@ class StatusReader:
 def key_check(key: bytes) -> str:
     """Return what tells one key of recipients' hashes from another without giving it away."""
     return address_hash(keyed_hash(key, "key-check").hex()).hex()
-
-
-def _shown_as(stored: MailState) -> frozenset[MailState]:
-    """Return the states that mails of a stored state may be shown in."""
-    if stored is MailState.QUEUED:
-        return frozenset({MailState.QUEUED, MailState.SCHEDULED})
-    return frozenset({stored})
-
-
-def _in_state(state: MailState, now: int) -> ColumnElement[bool]:
-    """Return the condition that a mail is shown in a state."""
-    waits = and_(MAILS.c.state == MailState.QUEUED.value, MAILS.c.not_before > now)
-    if state is MailState.SCHEDULED:
-        return or_(MAILS.c.state == state.value, waits)
-    if state is MailState.QUEUED:
-        begun = or_(MAILS.c.not_before.is_(None), MAILS.c.not_before <= now)
-        return and_(MAILS.c.state == state.value, begun)
-    return MAILS.c.state == state.value
 
 
 def _conditions(query: StatusQuery) -> Iterator[ColumnElement[bool]]:
@@ -363,16 +364,18 @@ def _told(connection: Connection, now: int) -> tuple[WorkerOutages, ...]:
 def _statuses(
     connection: Connection, rows: Sequence[_Row], now: int | None
 ) -> tuple[MailStatus, ...]:
-    """Return what rows say; those that may wait for what is out, with that."""
+    """Return what rows say, with what came of those that died, and what others wait for."""
     mails = [_status(row, now) for row in rows]
-    if now is None or not any(may_wait(mail.state, mail.due_at, now) for mail in mails):
-        return tuple(mails)
-    told = _told(connection, now)
+    letters = letters_of(connection, [row.event_id for row in rows])
+    waiting = [now is not None and may_wait(mail.state, mail.due_at, now) for mail in mails]
+    told = _told(connection, now) if now is not None and any(waiting) else ()
     return tuple(
-        replace(mail, waits_for=pausing(told, row.lane))
-        if may_wait(mail.state, mail.due_at, now)
-        else mail
-        for mail, row in zip(mails, rows, strict=True)
+        replace(
+            mail,
+            letters=standing(letters.get(bytes(row.event_id), ()), mail.state),
+            waits_for=pausing(told, row.lane) if waits else (),
+        )
+        for mail, row, waits in zip(mails, rows, waiting, strict=True)
     )
 
 

@@ -63,7 +63,9 @@ def _parts(settings: Settings, metrics: Metrics) -> ProjectorParts:
         store=ViewStore(view_url(settings), writer, holder),
         sources=Sources(TopicAdmin(properties, _ASK_SECONDS), topology),
         make_follower=lambda spans: Follower(properties, spans),
-        make_reader=lambda hash_key: ChangeReader(topology, codec, hash_key),
+        make_reader=lambda hash_key, source: ChangeReader(
+            topology, codec, hash_key, source.topics[topology.dlt]
+        ),
         telemetry=Telemetry(metrics, topology),
         clock=SystemClock(),
         status_key=None if key is None else key.get_secret_value(),

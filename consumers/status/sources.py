@@ -25,8 +25,14 @@ class Sources:
 
     def __init__(self, admin: TopicAdmin, topology: Topology) -> None:
         self._admin = admin
-        topics = (topology.main, topology.ledger, topology.control, topology.outages)
-        self._topics = topics
+        self._topics = (
+            topology.main,
+            topology.ledger,
+            topology.control,
+            topology.outages,
+            topology.dlt,
+            topology.dlt_journal,
+        )
 
     def look(self) -> Seen:
         """Return what there is.

@@ -15,16 +15,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from consumers.status.changes import Change, MailChange, OutagesTold
+from consumers.status.changes import (
+    Change,
+    Died,
+    JobTold,
+    LetterChange,
+    MailChange,
+    OutagesTold,
+    Settled,
+)
 from consumers.status.database import (
     DatabaseAway,
     FileReplaced,
@@ -32,11 +38,23 @@ from consumers.status.database import (
     place_of,
     reason_of,
 )
+from consumers.status.letter_store import LetterTables, prune_letters
 from consumers.status.mail import Mail, mail_of, row_of
 from consumers.status.outages import write_told
 from consumers.status.reader import key_check
-from consumers.status.tables import MAILS, ONLY, OUTAGES, POSITIONS, SOURCES, VIEW, storable
+from consumers.status.tables import (
+    LETTERS,
+    MAILS,
+    ONLY,
+    OUTAGES,
+    POSITIONS,
+    REPLAY_JOBS,
+    SOURCES,
+    VIEW,
+    storable,
+)
 from consumers.status.upgrade import NewerView, upgrade_tables
+from consumers.status.upsert import upsert
 from runtime.kafka.records import Partition
 from schemas.outages import WorkerOutages
 
@@ -46,6 +64,7 @@ _ASKED_AT_ONCE: Final = 1_000
 _FINAL_SQLITE: Final = frozenset({"SQLITE_ERROR", "SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 _THE_VIEW: Final = VIEW.c.id == ONLY
+_PROJECTED: Final = (MAILS, OUTAGES, LETTERS, REPLAY_JOBS, POSITIONS)
 _MAILS_BY_ID: Final = select(MAILS).where(MAILS.c.event_id.in_(bindparam("ids", expanding=True)))
 
 
@@ -108,8 +127,9 @@ class ViewStore:
         self._writer = writer
         self._holder = holder
         self._sequence = 0
-        self._put_mails = _upsert(MAILS, self._engine.dialect.name)
-        self._put_positions = _upsert(POSITIONS, self._engine.dialect.name)
+        self._put_mails = upsert(MAILS, self._engine.dialect.name)
+        self._put_positions = upsert(POSITIONS, self._engine.dialect.name)
+        self._letters = LetterTables(self._engine.dialect.name)
 
     def upgrade(self, status_key: str | None, renew: bool) -> bytes:
         """Bring the tables to this release and return the key of recipients' hashes.
@@ -177,12 +197,14 @@ class ViewStore:
         with self._guarded({"projected_at": progress.at, "behind": progress.behind}) as connection:
             if connection is None:
                 return
-            mails, told = _parted(progress.changes)
+            mails, letters, told = _parted(progress.changes)
             if mails:
                 rows = list(map(row_of, _fold(connection, mails)))
                 connection.exec_driver_sql(self._put_mails, rows)
             if told:
                 _keep_told(connection, told)
+            if letters:
+                self._letters.keep(connection, letters)
             if progress.positions:
                 reached = [(*partition, offset) for partition, offset in progress.positions.items()]
                 connection.exec_driver_sql(self._put_positions, reached)
@@ -201,6 +223,17 @@ class ViewStore:
                 return 0
             connection.execute(delete(OUTAGES).where(OUTAGES.c.at < before))
             return connection.execute(delete(MAILS).where(MAILS.c.event_id.in_(old))).rowcount
+
+    def prune_letters(self, before: int, most: int) -> int:
+        """Remove at most so many dead letters that were last told of before an instant.
+
+        Replay jobs go, too. Returns how many letters.
+
+        Raises:
+            Superseded: somebody else writes; nothing was changed.
+        """
+        with self._guarded({}) as connection:
+            return 0 if connection is None else prune_letters(connection, before, most)
 
     def sign_off(self) -> None:
         """Let another projector begin at once."""
@@ -278,23 +311,32 @@ def _standing(connection: Connection) -> Standing:
 def _empty(connection: Connection) -> None:
     """Remove all that was projected and the positions, however much there is, in moments."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"TRUNCATE {MAILS.name}, {OUTAGES.name}, {POSITIONS.name}"))
+        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in _PROJECTED)}"))
         return
     # Without a condition SQLite drops the pages instead of looking at each row.
-    for table in (MAILS, OUTAGES, POSITIONS):
+    for table in _PROJECTED:
         connection.execute(delete(table))
 
 
-def _parted(changes: Sequence[Change]) -> tuple[list[MailChange], dict[str, WorkerOutages]]:
-    """Return what changes mails, and what each worker told last."""
-    mails: list[MailChange] = []
-    told: dict[str, WorkerOutages] = {}
+class _Parted(NamedTuple):
+    """Changes by the tables that they are for; of each worker what it told last."""
+
+    mails: list[MailChange]
+    letters: list[LetterChange]
+    told: dict[str, WorkerOutages]
+
+
+def _parted(changes: Sequence[Change]) -> _Parted:
+    parted = _Parted([], [], {})
     for change in changes:
-        if isinstance(change, OutagesTold):
-            told[storable(change.told.worker)] = change.told
-        else:
-            mails.append(change)
-    return mails, told
+        match change:
+            case OutagesTold(told):
+                parted.told[storable(told.worker)] = told
+            case Died() | Settled() | JobTold():
+                parted.letters.append(change)
+            case _:
+                parted.mails.append(change)
+    return parted
 
 
 def _keep_told(connection: Connection, told: Mapping[str, WorkerOutages]) -> None:
@@ -323,26 +365,3 @@ def _fold(connection: Connection, changes: Sequence[MailChange]) -> Iterable[Mai
             found = mails[change.event_id] = Mail(change.event_id)
         found.apply(change)
     return (mail for mail in mails.values() if mail is not None)
-
-
-def _upsert(table: Table, dialect: str) -> str:
-    """Return the statement that inserts whole rows of a table or puts them over what is there.
-
-    As text with places for the values: for thousands of rows, preparing the values of a statement
-    that is an object takes longer than the database does.
-    """
-    keys = list(table.primary_key.columns.keys())
-    others = [column.name for column in table.columns if column.name not in keys]
-    if dialect == "postgresql":
-        there = postgresql.insert(table)
-        placed = there.on_conflict_do_update(
-            index_elements=keys, set_={name: there.excluded[name] for name in others}
-        )
-        # The library gives this constructor no annotations.
-        places = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-        return str(placed.compile(dialect=places))
-    here = sqlite.insert(table)
-    put = here.on_conflict_do_update(
-        index_elements=keys, set_={name: here.excluded[name] for name in others}
-    )
-    return str(put.compile(dialect=sqlite.dialect()))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from consumers.status.letters import settled_words
 from consumers.status.reader import HistoryItem, MailStatus
 from schemas.instants import show_instant
 from schemas.mail_states import SETTLED, MailState
@@ -22,7 +23,8 @@ _OUT: Final = {
 
 def summary_of(mail: MailStatus, retries: int) -> str:
     """Return the sentence; `retries` is how many tiers a mail can go through."""
-    return _SENTENCES[mail.state](mail, retries) + _waiting(mail) + _cancellation(mail)
+    sentence = _SENTENCES[mail.state](mail, retries)
+    return sentence + _settled(mail) + _waiting(mail) + _cancellation(mail)
 
 
 def item_summary(item: HistoryItem) -> str:
@@ -99,7 +101,7 @@ def _suppressed(mail: MailStatus, _retries: int) -> str:
 
 
 def _discarded(mail: MailStatus, _retries: int) -> str:
-    return _said("discarded by a person", mail)
+    return _said(f"discarded by {mail.reason or 'a person'}", mail)
 
 
 _SENTENCES: Final[Mapping[MailState, Callable[[MailStatus, int], str]]] = {
@@ -115,6 +117,11 @@ _SENTENCES: Final[Mapping[MailState, Callable[[MailStatus, int], str]]] = {
     MailState.SUPPRESSED: _suppressed,
     MailState.DISCARDED: _discarded,
 }
+
+
+def _settled(mail: MailStatus) -> str:
+    words = settled_words(mail.letters)
+    return f"; {words}" if words else ""
 
 
 def _waiting(mail: MailStatus) -> str:

@@ -51,6 +51,40 @@ OUTAGES: Final = Table(
     Column("told", Text, nullable=False),
 )
 
+#: One row a record of the dead-letter topic, by its place there. The topic tells `event_id` (None
+#: for no event), `held` (0 or 1) and `died_at`, its journal the rest; what was not told is None.
+#: Without a `state` nothing was done about the record.
+LETTERS: Final = Table(
+    "letters",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("event_id", LargeBinary(16)),
+    Column("held", Integer),
+    Column("died_at", BigInteger),
+    Column("state", Text),
+    Column("job", Text),
+    Column("by", Text),
+    Column("reason", Text),
+    Column("changed_at", BigInteger),
+    Column("replay_id", LargeBinary(16)),
+)
+
+#: One row a replay job. `selection` is in words, `counts` in JSON.
+REPLAY_JOBS: Final = Table(
+    "replay_jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("selection", Text, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
 #: How far each partition is projected: the offset that comes next.
 POSITIONS: Final = Table(
     "positions",

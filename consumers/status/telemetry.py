@@ -27,6 +27,8 @@ class Telemetry:
             topology.ledger: "ledger",
             topology.control: "control",
             topology.outages: "outages",
+            topology.dlt: "dlt",
+            topology.dlt_journal: "dlt_journal",
         }
         for kind in self._kinds.values():
             metrics.counter("mailcascade_projected_records_total", topic_kind=kind)

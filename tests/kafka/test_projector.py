@@ -19,7 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from console.stack.kafka import KafkaBroker
 from console.stack.ports import free_ports
 from consumers.status.history import read_history
-from consumers.status.reader import StatusReader
+from consumers.status.letters import settled_words
+from consumers.status.reader import StatusReader, StatusUnavailable
+from retry_topics.dlt.selection import EVERYTHING
 from retry_topics.topic_specs import desired
 from retry_topics.topology import Topology, parse_tiers
 from runtime.clock import SystemClock
@@ -28,8 +30,10 @@ from schemas.events import SignupEvent
 from schemas.identity import lane_key, mail_id
 from schemas.mail_states import MailState
 from schemas.outages import WorkerOutages
+from schemas.replay_jobs import Edit, Pace, Selection
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress, create_topology
+from tests.support.graveyard import Graveyard
 from tests.support.mailer import Kafka, signup
 from tests.support.postgres import PostgresServer, kinds
 from tests.support.processes import Command
@@ -102,6 +106,17 @@ def _shows(url: str, mails: int) -> bool:
 
 def _until_shown(url: str, expected: Mapping[UUID, str], timeout: float = 40) -> None:
     wait_until(lambda: _states(url) == expected, timeout, f"the view shows {len(expected)} mails")
+
+
+def _until_counted(url: str, expected: Mapping[str, int]) -> None:
+    def counted() -> bool:
+        with closing(StatusReader(url, "tests")) as reader:
+            try:
+                return reader.letters().states == expected
+            except StatusUnavailable:
+                return False
+
+    wait_until(counted, 40, f"the view shows {expected}")
 
 
 def _rebuilt(projecting: Projecting, url: str) -> dict[UUID, dict[str, object]]:
@@ -190,6 +205,46 @@ def test_what_an_aborted_transaction_wrote_is_not_shown(
     with closing(StatusReader(database, "tests")) as reader:
         wait_until(lambda: reader.freshness().behind == 0, what="nothing is left")
     _stop(command)
+
+
+def test_the_view_shows_what_became_of_dead_letters(
+    kafka: Kafka, projecting: Projecting, database: str
+) -> None:
+    """Open, discarded by whom and why, replayed by which job; made anew, it shows the same."""
+    yard = Graveyard(kafka)
+    graves = yard.bury(["policy", "unknown", "junk"], state=None)
+    dead = entry(MailState.DEAD, SystemClock().now_ms(), attempts=1)
+    kafka.write([noted_record(kafka.topology, grave.event, dead) for grave in graves[:2]])
+    command = projecting()
+    _until_counted(database, {"open": 3})
+    with yard.desk() as desk:
+        by_rule = {t.group.cause.rule: t.group.fingerprint for t in desk.groups(EVERYTHING).open}
+        desk.discard(Selection(groups=frozenset({by_rule["policy"]})), "test data")
+        chosen = Selection(groups=frozenset({by_rule["no-such-user"]}))
+        order = desk.order(chosen, Edit(), Pace(), "user made")
+        job = desk.begin(order, lambda _: None).job
+        desk.run(job, threading.Event(), lambda _: None, 0)
+    expected = {"open": 1, "discarded": 1, "replayed": 1}
+    _until_counted(database, expected)
+
+    def told() -> list[str]:
+        with closing(StatusReader(database, "tests")) as reader:
+            mails = [reader.mail(grave.event.event_id) for grave in graves[:2]]
+            (known,) = reader.letters().jobs
+        assert (known.id, known.by, known.reason) == (job.id, "ada", "user made")
+        assert known.counts["replayed"] == 1
+        assert known.letters == {"replayed": 1}
+        return [settled_words(mail.letters) for mail in mails if mail is not None]
+
+    wait_until(lambda: "replayed" in told()[1])
+    discarded, replayed = told()
+    assert discarded.startswith("discarded by ada at ")
+    assert discarded.endswith(" because: test data")
+    assert replayed.startswith(f"replayed by job {job.id} of ada at ")
+    _stop(command)
+    _rebuilt(projecting, database)
+    _until_counted(database, expected)
+    assert told() == [discarded, replayed]
 
 
 def test_a_projector_that_is_killed_at_any_moment_loses_and_repeats_nothing(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from consumers.status.letters import LetterCounts
 from consumers.status.reader import (
     Cursor,
     HistoryItem,
@@ -84,6 +85,7 @@ class MemoryStatuses:
     before: Callable[[], None] = lambda: None
     closed: bool = False
     told: tuple[WorkerOutages, ...] = ()
+    counts: LetterCounts = field(default_factory=lambda: LetterCounts({}, ()))
 
     def mail(self, event_id: UUID, now: int | None = None) -> MailStatus | None:
         """Return the mail with this id."""
@@ -103,6 +105,11 @@ class MemoryStatuses:
         """Return what is out in the workers."""
         self._answer()
         return self.told
+
+    def letters(self) -> LetterCounts:
+        """Return the counts of dead letters."""
+        self._answer()
+        return self.counts
 
     def close(self) -> None:
         """Note it."""

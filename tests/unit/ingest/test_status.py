@@ -78,6 +78,7 @@ async def test_a_mail_is_told_with_its_whole_history(client, statuses):
         "reason": None,
         "cancel": None,
         "waits_for": [],
+        "dead_letters": [],
         "history": [
             {
                 "at": "2027-01-15T08:01:02.000Z",

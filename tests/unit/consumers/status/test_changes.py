@@ -4,22 +4,58 @@ from uuid import UUID
 
 import pytest
 
-from consumers.status.changes import Accepted, CancelAsked, ChangeReader, Noted, OutagesTold
+from consumers.status.changes import (
+    Accepted,
+    CancelAsked,
+    ChangeReader,
+    Died,
+    JobTold,
+    Noted,
+    OutagesTold,
+    Settled,
+)
+from retry_topics.dlt.journal import Scribe
+from retry_topics.policy import DeadReason
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.records import OutRecord, Record
 from schemas.codec import EventCodec
 from schemas.control import ControlAction, ControlCommand, write_command
+from schemas.dlt_journal import (
+    NO_EVENT,
+    DltEntry,
+    EntryState,
+    Position,
+    entry_key,
+    job_key,
+)
 from schemas.errors import Undecodable
 from schemas.identity import lane_key, mail_id
 from schemas.mail_states import MailState
 from schemas.outages import WorkerOutages
 from schemas.privacy import keyed_hash
+from schemas.replay_jobs import Edit, JobState, Pace, ReplayJob, Selection
+from tests.support.letters import dead_record, journey_of
 from tests.support.mailer import signup
 from tests.support.status import accepted_record, cancel_record, entry, noted_record, outages_record
 
 TOPOLOGY = Topology("signups", parse_tiers("1m"), 4)
 KEY = b"secret"
-READER = ChangeReader(TOPOLOGY, EventCodec(None), KEY)
+READER = ChangeReader(TOPOLOGY, EventCodec(None), KEY, "dlt-id")
+JOB = ReplayJob(
+    id="91c0",
+    state=JobState.RUNNING,
+    by="ada",
+    reason="",
+    created_at=1,
+    owner="",
+    beat_at=2,
+    note="",
+    selection=Selection(),
+    ends={},
+    edit=Edit(),
+    pace=Pace(),
+    counts={},
+)
 EVENT = signup("Ada@Example.com", tenant="shop", occurred_at=5, not_before=7, expires_at=9)
 
 
@@ -142,3 +178,33 @@ def test_what_cannot_be_read_is_undecodable(
     """It is counted by whoever reads; it is never another error."""
     with pytest.raises(Undecodable):
         READER.read(_made(topic, key, value))
+
+
+def test_a_dead_letter_tells_of_which_mail_it_is() -> None:
+    """And whether it is held; one that is no event is told without a mail."""
+    for reason, value, expected in (
+        (DeadReason.REFUSED, None, Died(Position(2, 0), EVENT.event_id.bytes, False, 6)),
+        (DeadReason.HELD, None, Died(Position(2, 0), EVENT.event_id.bytes, True, 6)),
+        (DeadReason.UNDECODABLE, b"junk", Died(Position(2, 0), None, False, 6)),
+    ):
+        record = dead_record(TOPOLOGY.dlt, EVENT, journey_of(reason=reason), 4, value)
+        assert READER.read(_record(record)) == expected
+
+
+def test_the_journal_tells_what_became_of_letters_and_jobs() -> None:
+    """Not of those of a topic that was deleted, and not what a job has claimed."""
+    entry_of = DltEntry(EntryState.DISCARDED, 0, "", NO_EVENT, 9, "ada", "test data")
+    at = Position(3, 1204)
+    scribe, before = Scribe(TOPOLOGY, "dlt-id"), Scribe(TOPOLOGY, "old-id")
+    (claim,) = scribe.claims("91c0", 2, [1, 2])
+
+    assert READER.read(_record(scribe.entry(at, entry_of))) == Settled(at, entry_of)
+    assert READER.read(_record(scribe.job(JOB))) == JobTold(JOB.id, JOB)
+    assert READER.read(_record(before.entry(at, entry_of))) is None
+    assert READER.read(_record(claim)) is None
+    journal = TOPOLOGY.dlt_journal
+    assert READER.read(_made(journal, entry_key("dlt-id", at), None)) == Settled(at, None)
+    assert READER.read(_made(journal, job_key("91c0"), None)) == JobTold("91c0", None)
+    assert READER.read(_made(journal, b"rows/1", b"?")) is None
+    with pytest.raises(Undecodable):
+        READER.read(_made(journal, entry_key("dlt-id", at), b"?"))
