@@ -33,6 +33,8 @@ from schemas.replay_jobs import JobState, ReplayJob
 
 #: Records of one transaction at most; fewer where a rate is kept.
 BATCH: Final = 2_000
+#: What a job that keeps a rate may be late and catch up with, in seconds.
+_CATCH_UP_SECONDS: Final = 1.0
 #: Records that are read in one go where no rate is kept: what the client has fetched ahead when
 #: another lane's turn comes is fetched in vain.
 _STRETCH: Final = 5 * BATCH
@@ -144,17 +146,21 @@ class Runner:
         size = _STRETCH if pace.stop_at is None else BATCH
         if pace.rate is not None:
             size = max(1, min(BATCH, int(pace.rate / _BATCHES_A_SECOND)))
-        began, done = parts.clock.monotonic(), 0
+        # A batch goes out when its last record is due, not its first.
+        due = parts.clock.monotonic() + (size / pace.rate if pace.rate is not None else 0.0)
         while len(queue):
             if pace.rate is not None:
-                self._listen_until(began + done / pace.rate)
+                # Whatever held it up, it does not make up for more than a moment of it.
+                due = max(due, parts.clock.monotonic() - _CATCH_UP_SECONDS)
+                self._listen_until(due)
             if parts.stop.is_set():
                 return self._put_down(JobState.PAUSED, "paused by a person")
             if note := self._failing(max(_FEWEST_HEARD, pace.canary)):
                 return self._put_down(JobState.STOPPED, note)
             taken = queue.take(size)
             self._replay([taken])
-            done += len(taken[1])
+            if pace.rate is not None:
+                due += len(taken[1]) / pace.rate
             self._listener.listen(0)
         return self._finish()
 
