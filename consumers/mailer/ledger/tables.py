@@ -30,6 +30,8 @@ _SUPPRESSIONS: Final = b"suppressions"
 #: Databases beyond those of the retention's days: ours, and days that nobody has dropped yet.
 _SPARE: Final = 34
 _NUMBER_BYTES: Final = 8
+#: Half a megabyte for each lane; of a million mails, one stranger in five is looked for in vain.
+_MAILS_TOLD_APART: Final = 22
 #: LMDB keeps the interpreter's lock, so the event loop waits for as many puts as this.
 _PUT_AT_ONCE: Final = 250
 
@@ -56,6 +58,8 @@ class Tables:
         self._handles = threading.Lock()
         #: Lets suppressions pass; most recipients are none, and every mail asks for its own.
         self._sieve = Sieve()
+        #: Lets known mails pass: most are new, and LMDB lets go of the interpreter's lock.
+        self._known = Sieve(_MAILS_TOLD_APART)
         with _translated():
             self._environment = self._open(retention_days)
             try:
@@ -73,8 +77,9 @@ class Tables:
                 for name in self._environment.dbs(transaction)
                 if name.startswith(_DAY)
             }
-            for address_hash in transaction.cursor(self._suppressions).iternext(values=False):
-                self._sieve.add(address_hash)
+            self._sieve.add_all(transaction.cursor(self._suppressions).iternext(values=False))
+            for bucket in found.values():
+                self._known.add_all(transaction.cursor(bucket).iternext(values=False))
         self._publish(found)
 
     def _open(self, retention_days: int) -> lmdb.Environment:
@@ -103,6 +108,8 @@ class Tables:
 
     def look_up(self, event_id: bytes) -> bytes | None:
         """Return the packed entry of the newest day that has one."""
+        if not self._known.passes(event_id):
+            return None
         # Without `_translated`, whose cost is that of a look-up.
         try:
             with self._handles:
@@ -188,6 +195,7 @@ class Tables:
         with self._handles:
             self._environment.close()
             self._sieve.open()
+            self._known.open()
 
     def _store(self, transaction: Transaction, changes: PackedChanges) -> Database | None:
         """Write the changes; return the day's bucket if it is new."""
@@ -197,6 +205,7 @@ class Tables:
             if bucket is None:
                 bucket = created = self._database(_name(changes.day), transaction)
             items = sorted(changes.entries.items())
+            self._known.add_all(changes.entries)
             cursor = transaction.cursor(bucket)
             for start in range(0, len(items), _PUT_AT_ONCE):
                 cursor.putmulti(items[start : start + _PUT_AT_ONCE])

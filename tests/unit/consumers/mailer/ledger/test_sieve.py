@@ -18,6 +18,15 @@ def test_what_was_added_passes(digests: set[bytes]) -> None:
     assert all(map(sieve.passes, digests))
 
 
+@given(st.sets(st.binary(min_size=16, max_size=16), max_size=20), st.integers(3, 24))
+def test_what_was_added_passes_however_few_bits_count(digests: set[bytes], bits: int) -> None:
+    """Or a mail that the store knows would be sent again."""
+    sieve = Sieve(bits)
+    sieve.add_all(digests)
+
+    assert all(map(sieve.passes, digests))
+
+
 def test_few_strangers_pass() -> None:
     """10,000 of 2^20 bits are set, so that one in a hundred passes."""
     chance = random.Random(1)
