@@ -20,6 +20,8 @@ _BY_RULE: Final = {
     "starttls-injected": "somebody on the way to the relay puts in words: do not trust the network",
     "auth-missing": "the relay does not offer a way to log in that we know: is it the port for "
     "submission (587 or 465)? Where it wants XOAUTH2, give token-file or token-command.",
+    "password-unavailable": "password-file must name a file that we may read, with the password "
+    "and nothing else in it",
     "token-unavailable": "no token can be had: do token-file or token-command work for our user?",
     "auth-password-transition": "log in once by another client, so that the password is converted",
     "auth-throttled": "wait before the next try: more logins now may lock the account",

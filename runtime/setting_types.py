@@ -26,10 +26,10 @@ _MAIL_HEADERS: Final = re.compile(
     r"references|comments|keywords|auto-submitted|mime-version|return-path|received|dkim-signature",
     re.IGNORECASE,
 )
-_TOKEN_OPTIONS: Final = frozenset({"token-file", "token-command"})
+_SECRET_OPTIONS: Final = frozenset({"password-file", "token-file", "token-command"})
 _TIMEOUT_OPTIONS: Final = frozenset({"connect-timeout", "reply-timeout", "end-timeout"})
 _SMTP_OPTIONS: Final = (
-    frozenset({"ca", "helo", "weight", "rate", "profile"}) | _TOKEN_OPTIONS | _TIMEOUT_OPTIONS
+    frozenset({"ca", "helo", "weight", "rate", "profile"}) | _SECRET_OPTIONS | _TIMEOUT_OPTIONS
 )
 
 
@@ -111,7 +111,7 @@ def _smtp_url(text: str) -> None:
     if unknown := options - _SMTP_OPTIONS:
         allowed = ", ".join(sorted(_SMTP_OPTIONS))
         raise ValueError(f"there is no option {', '.join(sorted(unknown))}, only {allowed}")
-    if (url.username is None) != (url.password is None) and not options & _TOKEN_OPTIONS:
+    if (url.username is None) != (url.password is None) and not options & _SECRET_OPTIONS:
         raise ValueError("a user needs a password and the other way round")
     if url.scheme == "smtp" and not is_loopback(url.hostname):
         raise ValueError("smtp:// sends in the clear, so only to a loopback host")

@@ -96,8 +96,9 @@ class Settings(BaseSettings):
         SecretStr("smtp://127.0.0.1:2525"),
         title="smtp://HOST:PORT to a loopback host, smtp+starttls://[USER:PASSWORD@]HOST[:PORT] "
         "or smtps://[USER:PASSWORD@]HOST[:PORT], percent-encoded; then ?ca=FILE&helo=NAME"
-        "&token-file=FILE&token-command=COMMAND&profile=PROVIDER&weight=N&rate=N/s"
-        "&connect-timeout=10s&reply-timeout=60s&end-timeout=10m; several separated by blanks",
+        "&password-file=FILE&token-file=FILE&token-command=COMMAND&profile=PROVIDER&weight=N"
+        "&rate=N/s&connect-timeout=10s&reply-timeout=60s&end-timeout=10m; several separated by "
+        "blanks",
         description="The relay that takes the mail, or several that share it by weight.",
     )
     smtp_connections: int = Field(

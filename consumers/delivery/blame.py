@@ -18,7 +18,9 @@ class Blame(StrEnum):
 
 #: Codes and rules that are about our account with the relay, whichever sender a mail has.
 _LOGIN_CODES: Final = frozenset({530, 534, 535, 538})
-_OF_THE_ACCOUNT: Final = frozenset({"login-required", "account-unfit", "token-unavailable"})
+_OF_THE_ACCOUNT: Final = frozenset(
+    {"login-required", "account-unfit", "password-unavailable", "token-unavailable"}
+)
 _OF_ONE_RECIPIENT: Final = frozenset({Phase.RCPT, Phase.DATA, Phase.DOT})
 _OF_THE_CONTENT: Final = frozenset({Phase.DATA, Phase.DOT})
 

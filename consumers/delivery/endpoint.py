@@ -8,6 +8,7 @@ Query parameters:
 
     ca=/path/ca.pem           trust that file instead of the system's authorities
     helo=mail.example.com     the name we greet with; our own address literal without it
+    password-file=/path       the password is in that file; the URL has a user, no password
     token-file=/path          XOAUTH2 with the token in that file; the URL has a user, no password
     token-command=get%20it    the same, with the token that the command prints
     weight=3                  the share of several relays; 0 is only used when all others are out
@@ -30,6 +31,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import idna
 
+from consumers.delivery.passwords import ENDS_FIELD
 from consumers.delivery.timeouts import Timeouts
 from consumers.delivery.tokens import TokenCommand, TokenFile, TokenOrigin
 from retry_topics.topology import parse_duration
@@ -54,24 +56,28 @@ _TIMEOUTS: Final = {
     "command": "reply-timeout",
     "end_of_data": "end-timeout",
 }
+#: Where a secret comes from that does not stand in the URL.
+_SECRETS: Final = ("password-file", "token-file", "token-command")
 _PARAMETERS: Final = frozenset(
-    {"ca", "helo", "token-file", "token-command", "weight", "rate", "profile", *_TIMEOUTS.values()}
+    {"ca", "helo", "weight", "rate", "profile", *_SECRETS, *_TIMEOUTS.values()}
 )
 _WEIGHT: Final = re.compile(r"\d{1,4}")
 _RATE: Final = re.compile(r"(\d{1,6})/([smh])")
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
-#: What ends a field of AUTH PLAIN or of XOAUTH2.
-_ENDS_PROOF: Final = re.compile(r"[\x00\x01]")
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user name, and its password or where tokens come from; no secret is ever represented."""
+    """A user name, and its password, the file that has it, or where tokens come from.
+
+    No secret is ever represented.
+    """
 
     username: str
     password: str = field(default="", repr=False)
     token: TokenOrigin | None = field(default=None, repr=False)
+    password_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +191,19 @@ def _is_loopback(host: str) -> bool:
 
 def _credentials(parts: SplitResult, options: dict[str, str]) -> Credentials | None:
     token = _token(options)
+    file = Path(options["password-file"]) if "password-file" in options else None
     if parts.username is None:
-        if token is not None:
-            raise InvalidRelayUrl("a token needs a user name")
+        if token is not None or file is not None:
+            raise InvalidRelayUrl("a token or a password's file needs a user name")
         return None
     username, password = unquote(parts.username), unquote(parts.password or "")
-    if token is not None and password:
-        raise InvalidRelayUrl("credentials have a password or a token, not both")
-    if not username or not (password or token):
+    if sum(map(bool, (password, token, file))) > 1:
+        raise InvalidRelayUrl("credentials have one of password, password-file and token, not two")
+    if not username or not (password or token or file):
         raise InvalidRelayUrl("credentials need a user name and a password")
-    if _ENDS_PROOF.search(username + password):
+    if ENDS_FIELD.search(username + password):
         raise InvalidRelayUrl("credentials cannot hold a NUL or SOH character")
-    return Credentials(username, password, token)
+    return Credentials(username, password, token, file)
 
 
 def _token(options: dict[str, str]) -> TokenOrigin | None:

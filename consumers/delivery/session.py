@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import ssl
+from dataclasses import replace
 from typing import Final
 
 from consumers.delivery.connection import Classify, Connection, SessionFailed, broken
-from consumers.delivery.endpoint import RelayEndpoint, Security
+from consumers.delivery.endpoint import Credentials, RelayEndpoint, Security
 from consumers.delivery.figures import Stopwatch
 from consumers.delivery.login import CredentialsRefused, log_in
+from consumers.delivery.passwords import PasswordFile, PasswordUnavailable
 from consumers.delivery.reply import Reply
 from consumers.delivery.timeouts import Timeouts
 from consumers.delivery.tokens import TokenSource, TokenUnavailable
@@ -33,6 +35,9 @@ class SessionOpener:
         credentials = endpoint.credentials
         origin = credentials.token if credentials is not None else None
         self._tokens = TokenSource(origin) if origin is not None else None
+        relay = f"{endpoint.host}:{endpoint.port}"
+        file = credentials.password_file if credentials is not None else None
+        self._passwords = PasswordFile(file, relay) if file is not None else None
 
     async def open(self) -> Connection:
         """Return a connection that is ready for a mail.
@@ -42,14 +47,23 @@ class SessionOpener:
         Raises:
             SessionFailed: the relay cannot be reached, trusted or logged in to.
         """
-        token = await self._token()
+        credentials, token = await self._credentials(), await self._token()
         try:
-            return await self._open(token)
+            return await self._open(credentials, token)
         except CredentialsRefused:
             if self._tokens is None:
                 raise
             self._tokens.forget(token)
-            return await self._open(await self._token())
+            return await self._open(credentials, await self._token())
+
+    async def _credentials(self) -> Credentials | None:
+        credentials = self._endpoint.credentials
+        if credentials is None or self._passwords is None:
+            return credentials
+        try:
+            return replace(credentials, password=await self._passwords.get())
+        except PasswordUnavailable as error:
+            raise _no_secret(error, "password-unavailable") from error
 
     async def _token(self) -> str:
         if self._tokens is None:
@@ -57,12 +71,9 @@ class SessionOpener:
         try:
             return await self._tokens.get()
         except TokenUnavailable as error:
-            failure = Failure(
-                Scope.SENDER, FailureClass.CONFIG, Phase.AUTH, str(error), "token-unavailable"
-            )
-            raise SessionFailed(failure) from error
+            raise _no_secret(error, "token-unavailable") from error
 
-    async def _open(self, token: str) -> Connection:
+    async def _open(self, credentials: Credentials | None, token: str) -> Connection:
         tls = await self._tls_context()
         began = self._watch.now()
         wire = await self._connect(tls)
@@ -73,8 +84,8 @@ class SessionOpener:
             if self._endpoint.security is Security.STARTTLS and tls is not None:
                 await self._start_tls(connection, tls)
                 await self._introduce(connection)
-            if self._endpoint.credentials is not None:
-                await log_in(connection, self._endpoint.credentials, token)
+            if credentials is not None:
+                await log_in(connection, credentials, token)
         except BaseException:
             connection.abort()
             raise
@@ -193,6 +204,10 @@ def _address_literal(wire: Wire) -> str:
     name = wire.transport.get_extra_info("sockname")
     host = str(name[0]).partition("%")[0] if name else "127.0.0.1"
     return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+
+
+def _no_secret(error: Exception, rule: str) -> SessionFailed:
+    return SessionFailed(Failure(Scope.SENDER, FailureClass.CONFIG, Phase.AUTH, str(error), rule))
 
 
 def _tls_failed(phase: Phase, error: ssl.SSLError) -> SessionFailed:

@@ -1,5 +1,9 @@
 """Credentials in the URL are used, and a refusal of them is an outage of the sender's."""
 
+import asyncio
+from pathlib import Path
+from urllib.parse import quote
+
 import pytest
 
 from consumers.delivery.message import Message
@@ -67,3 +71,37 @@ async def test_a_relay_that_offers_no_known_login_is_a_wrong_setting(
         assert isinstance(outcome, Failure)
         assert (outcome.phase, outcome.rule) == (Phase.AUTH, "auth-missing")
         assert outcome.kind is FailureClass.CONFIG
+
+
+async def test_a_password_is_replaced_while_the_worker_runs(
+    connect: Connect, message: Message, tmp_path: Path
+) -> None:
+    """The next login after the file has changed shows the new password; kept sessions stay."""
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    async with ScriptedServer(extensions=("AUTH PLAIN",)) as server:
+        query = f"?password-file={quote(str(file))}"
+        delivery = connect(server.url(credentials="app", query=query))
+        assert isinstance(await delivery.send(message), Accepted)
+        await asyncio.to_thread(file.write_text, "second\n")
+        assert isinstance(await delivery.send(message), Accepted)
+        server.drop_sessions()
+
+        assert isinstance(await delivery.send(message), Accepted)
+        logins = [session.login for session in server.sessions]
+        assert logins == [("app", "first"), ("app", "second")]
+
+
+async def test_no_password_is_an_outage_of_the_sender(
+    connect: Connect, message: Message, tmp_path: Path
+) -> None:
+    """Without the file no session is opened, and no mail uses an attempt."""
+    async with ScriptedServer(extensions=("AUTH PLAIN",)) as server:
+        query = f"?password-file={quote(str(tmp_path / 'missing'))}"
+
+        outcome = await connect(server.url(credentials="app", query=query)).send(message)
+
+        assert isinstance(outcome, Failure)
+        assert (outcome.phase, outcome.rule) == (Phase.AUTH, "password-unavailable")
+        assert (outcome.scope, outcome.kind) == (Scope.SENDER, FailureClass.CONFIG)
+        assert server.sessions == []

@@ -217,6 +217,7 @@ def test_a_wrong_value_names_itself_and_what_is_allowed(name: str, value: str) -
         "smtp+starttls://relay.example:587",
         "smtps://ada%40example.com:p%2Fw@relay.example",
         "smtps://ada@relay.example?token-file=/run/token&rate=14/s",
+        "smtps://ada@relay.example?password-file=/run/password",
         "smtps://one.example?weight=3 smtps://two.example?weight=1",
     ],
 )

@@ -53,6 +53,15 @@ from consumers.delivery.tokens import TokenCommand, TokenFile
             ),
         ),
         (
+            "smtps://a@mx.example.com?password-file=/run/password",
+            RelayEndpoint(
+                "mx.example.com",
+                465,
+                Security.TLS,
+                Credentials("a", password_file=Path("/run/password")),
+            ),
+        ),
+        (
             "smtps://a@mx.example.com?token-command=get%20--for%20%27a%20b%27",
             RelayEndpoint(
                 "mx.example.com",
@@ -107,8 +116,11 @@ def test_a_url_is_read(url: str, expected: RelayEndpoint) -> None:
         ("smtps://mx.example.com?helo=a%20b", "helo"),
         ("smtps://mx.example.com?helo=a%0D%0AMAIL", "helo"),
         ("smtps://u:p%01@mx.example.com", "SOH"),
-        ("smtps://mx.example.com?token-file=/t", "a token needs a user name"),
-        ("smtps://u:p@mx.example.com?token-file=/t", "not both"),
+        ("smtps://mx.example.com?token-file=/t", "needs a user name"),
+        ("smtps://u:p@mx.example.com?token-file=/t", "not two"),
+        ("smtps://mx.example.com?password-file=/p", "needs a user name"),
+        ("smtps://u:p@mx.example.com?password-file=/p", "not two"),
+        ("smtps://u@mx.example.com?password-file=/p&token-file=/t", "not two"),
         ("smtps://u@mx.example.com?token-file=/t&token-command=c", "not from both"),
         ("smtps://u@mx.example.com?token-command=%27", "no command"),
         ("smtps://u@mx.example.com?token-command=%20", "no command"),
