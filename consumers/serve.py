@@ -82,10 +82,11 @@ def _check_authorities(relay: RelayEndpoint) -> None:
 
 
 def check_topics(settings: Settings, topology: Topology) -> None:
-    """Make sure that a worker can lose nothing for want of a topic.
+    """Make sure that a worker loses and holds nothing because of how the topics are.
 
     Raises:
-        TopicsUnfit: a topic is missing, or the partition counts differ.
+        TopicsUnfit: a topic is missing, the partition counts differ, or its configuration is a
+            hazard to mails (`retry_topics.hazards`).
         KafkaFault: the cluster cannot be asked.
     """
     problems = verify(topology, TopicAdmin(client_properties(settings, role="worker")))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from retry_topics.hazards import hazards
 from retry_topics.topic_specs import desired, orphans_of, replication_for
 from retry_topics.topology import Topology
 from runtime.kafka.admin import TopicAdmin
@@ -158,14 +159,19 @@ def verify(topology: Topology, admin: TopicAdmin) -> list[str]:
 def unfit(
     topology: Topology, names: Sequence[str], existing: Mapping[str, TopicState]
 ) -> list[str]:
-    """Return what is wrong with the topics that exist; the pure part of `verify`."""
+    """Return what is wrong with the topics; the pure part of `verify`."""
     missing = [name for name in names if name not in existing]
     problems = [
         f"there is no topic {name}; create it: mailcascade topics apply" for name in missing
     ]
+    problems += _unequal(topology, existing)
+    return problems + [str(hazard) for hazard in hazards(topology, existing)]
+
+
+def _unequal(topology: Topology, existing: Mapping[str, TopicState]) -> list[str]:
     counts = {state.partitions for state in existing.values()}
     if counts <= {topology.partitions}:
-        return problems
+        return []
     wrong = ", ".join(
         f"{name} has {state.partitions}"
         for name, state in existing.items()
@@ -176,8 +182,7 @@ def unfit(
         if len(counts) == 1
         else "see what is to do: mailcascade topics plan"
     )
-    problems.append(f"every topic must have {topology.partitions} partitions and {wrong}; {mend}")
-    return problems
+    return [f"every topic must have {topology.partitions} partitions and {wrong}; {mend}"]
 
 
 def _differences(spec: TopicSpec, state: TopicState) -> list[Action]:

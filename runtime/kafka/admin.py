@@ -10,6 +10,7 @@ from confluent_kafka import (
     KafkaException,
     TopicCollection,
     TopicPartition,
+    TopicPartitionInfo,
 )
 
 # The package imports these names for its users without declaring that it exports them.
@@ -97,6 +98,7 @@ class TopicAdmin:
                 configs={
                     name: entry.value for name, entry in entries.items() if entry.value is not None
                 },
+                in_sync=min(map(_in_sync, partitions)),
             )
         return states
 
@@ -259,3 +261,8 @@ class TopicAdmin:
         if isinstance(fault, KafkaUnreachable) and self._last_fault:
             return KafkaUnreachable(self._address, f"{fault.hint}; {self._last_fault}", fault.code)
         return fault
+
+
+def _in_sync(partition: TopicPartitionInfo) -> int:
+    has_leader = partition.leader is not None
+    return len(partition.isr) if has_leader else 0

@@ -17,12 +17,16 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it is. `replication` is that of its least replicated partition."""
+    """A topic as it is. `replication` is that of its least replicated partition.
+
+    `in_sync` is the least number of copies that any partition has in sync, 0 without a leader.
+    """
 
     name: str
     partitions: int
     replication: int
     configs: Mapping[str, str]
+    in_sync: int
 
 
 class Span(NamedTuple):

@@ -59,14 +59,17 @@ def test_what_was_applied_is_not_planned_again(topology: Topology, admin: TopicA
 
 
 def test_a_changed_configuration_is_mended(topology: Topology, admin: TopicAdmin) -> None:
-    """Only the topic and the configuration that differ are touched."""
+    """Only the topic and the configuration that differ are touched; what was a hazard is none."""
     _apply(topology, admin)
-    admin.configure(topology.ledger, {"cleanup.policy": "delete"})
+    admin.configure(topology.suppressions, {"cleanup.policy": "delete"})
+    (hazard,) = verify(topology, admin)
+    assert hazard.startswith(f"{topology.suppressions} has cleanup.policy=delete")
 
     done = _apply(topology, admin)
 
-    assert [str(action) for action in done] == ["cleanup.policy delete -> compact,delete"]
+    assert [str(action) for action in done] == ["cleanup.policy delete -> compact"]
     assert survey(topology, 1, admin).actions == ()
+    assert verify(topology, admin) == []
 
 
 def test_growing_raises_every_topic_to_the_same_count(

@@ -159,6 +159,5 @@ def create_topics(bootstrap: str, names: Sequence[str], partitions: int) -> None
 
 
 def create_topology(bootstrap: str, topology: Topology) -> None:
-    """Create every topic of a topology, with as little configuration as it can do with."""
-    names = [spec.name for spec in desired(topology, 1)]
-    create_topics(bootstrap, names, topology.partitions)
+    """Create every topic of a topology as `mailcascade topics apply` does."""
+    TopicAdmin({"bootstrap.servers": bootstrap}, _CREATE_SECONDS).create(desired(topology, 1))

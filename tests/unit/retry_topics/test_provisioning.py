@@ -42,7 +42,9 @@ _NAMES = [
 
 
 def _state(spec: TopicSpec) -> TopicState:
-    return TopicState(spec.name, spec.partitions, spec.replication, spec.configs)
+    return TopicState(
+        spec.name, spec.partitions, spec.replication, spec.configs, in_sync=spec.replication
+    )
 
 
 def _main_with(**changes: object) -> tuple[Action, ...]:
