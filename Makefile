@@ -37,9 +37,9 @@ check: $(VENV)/.installed
 unit: $(VENV)/.installed
 	$(BIN)/pytest tests/unit
 
-# Most tests wait for others most of the time, so two run side by side; a file's tests stay together.
+# Most tests wait for others most of the time, so three run side by side; a file's tests stay together.
 test: setup check
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 demo: setup
 	@$(BIN)/mailcascade demo
