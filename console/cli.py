@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from console import dlt, mail_commands, relay, template_preview
+from console.doctor import command as doctor
 from console.failures import CommandFailed, ExitCode, explained
 from console.projector import keep_view
 from console.topics import apply_topics, plan_topics
@@ -220,6 +221,7 @@ def demo(context: typer.Context) -> None:
 mail_commands.register(app)
 dlt.register(app)
 relay.register(app)
+doctor.register(app)
 template_preview.register(app)
 
 

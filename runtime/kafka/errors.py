@@ -5,6 +5,7 @@
     KafkaFault
     ├── KafkaUnreachable    nobody answers at the address, or not in time
     ├── KafkaRefused        a broker answered, and said no for good
+    │   ├── KafkaDenied     the credentials may not do this: an ACL is missing
     │   └── TopicMissing    a topic does not exist
     └── KafkaRetriable      a broker answered that now is not the time
 
@@ -35,6 +36,19 @@ class KafkaUnreachable(KafkaFault):
 
 class KafkaRefused(KafkaFault):
     """A broker answered, and asking again would not help."""
+
+
+class KafkaDenied(KafkaRefused):
+    """The brokers know who we are, and do not let us; the message names the kind of ACL."""
+
+    @classmethod
+    def of(cls, kind: str, text: str, code: str = "") -> Self:
+        """Return the error about an ACL on a resource of this kind, with what to do about it."""
+        return cls(
+            f"Kafka does not let these credentials do it: {text.rstrip('.')}; an ACL on the {kind} "
+            "is missing, and `mailcascade doctor --acls` prints those that each part needs",
+            code,
+        )
 
 
 class TopicMissing(KafkaRefused):
@@ -94,6 +108,12 @@ _PASSING = frozenset(
         KafkaError._WAIT_COORD,
     }
 )
+_DENIED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
+}
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 
 
@@ -106,6 +126,8 @@ def translate(error: KafkaException | KafkaError, address: str) -> KafkaFault:
     if code in _UNREACHABLE:
         hint = f"{_UNREACHABLE[code]} (MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS names the brokers)"
         return KafkaUnreachable(address, hint, name)
+    if code in _DENIED:
+        return KafkaDenied.of(_DENIED[code], kafka_error.str(), name)
     if code in _MISSING:
         return TopicMissing(kafka_error.str(), name)
     if is_passing(kafka_error):
