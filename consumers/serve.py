@@ -16,11 +16,14 @@ from consumers.delivery.rulebook import RuleBook, UnknownProfile
 from consumers.mailer.outages import OutageBook
 from consumers.mailer.slots import Slot
 from retry_topics.provisioning import verify
+from retry_topics.stranded import stranded
 from retry_topics.topology import Topology, topology_of
 from runtime.clock import SystemClock
 from runtime.garbage import spare_collections
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import client_properties
+from runtime.kafka.groups import GroupReader
+from runtime.kafka.reader import TopicReader
 from runtime.kafka.registry import RegistryErrors, SchemaRegistry
 from runtime.kafka.transactions import CommitStep
 from runtime.lifecycle import StopSignal
@@ -85,11 +88,17 @@ def check_topics(settings: Settings, topology: Topology) -> None:
     """Make sure that a worker loses and holds nothing because of how the topics are.
 
     Raises:
-        TopicsUnfit: a topic is missing, the partition counts differ, or its configuration is a
-            hazard to mails (`retry_topics.hazards`).
+        TopicsUnfit: a topic is missing, the partition counts differ, its configuration is a
+            hazard to mails (`retry_topics.hazards`), or a tier that is none any more has some.
         KafkaFault: the cluster cannot be asked.
     """
-    problems = verify(topology, TopicAdmin(client_properties(settings, role="worker")))
+    properties = client_properties(settings, role="worker")
+    admin = TopicAdmin(properties)
+    group = GroupReader(properties, topology.group)
+    reader = TopicReader(properties, SystemClock())
+    problems = verify(topology, admin)
+    if not problems:
+        problems = stranded(topology, admin, group.committed, reader.read)
     if problems:
         raise TopicsUnfit(problems)
 

@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka import Producer
 
 from retry_topics.provisioning import Action, Create, Grow, apply, survey, topic_of, verify
+from retry_topics.stranded import stranded
 from retry_topics.topology import Topology, parse_tiers
 from runtime.clock import SystemClock
 from runtime.kafka.admin import TopicAdmin
@@ -70,6 +71,27 @@ def test_a_changed_configuration_is_mended(topology: Topology, admin: TopicAdmin
     assert [str(action) for action in done] == ["cleanup.policy delete -> compact"]
     assert survey(topology, 1, admin).actions == ()
     assert verify(topology, admin) == []
+
+
+def test_mails_in_a_tier_that_is_none_any_more_are_found(
+    topology: Topology, admin: TopicAdmin, properties: Properties
+) -> None:
+    """Those that the group has not finished; without them a tier may go."""
+    _apply(topology, admin)
+    producer = Producer(properties)
+    for number in (0, 1, 1):
+        producer.produce(topology.retries[1], b"a mail", partition=number)
+    assert producer.flush(30) == 0
+    producer.close()
+    smaller = Topology(topology.prefix, topology.tiers[:1], topology.partitions)
+    reader = TopicReader(properties, SystemClock())
+    done = {Partition(topology.retries[1], 0): 1}
+
+    (problem,) = stranded(smaller, admin, lambda _: done, reader.read)
+    assert problem.startswith(f"{topology.retries[1]} holds 2 mails, and 10m is no tier")
+    done |= {Partition(topology.retries[1], 1): 2}
+    assert stranded(smaller, admin, lambda _: done, reader.read) == []
+    assert stranded(topology, admin, lambda _: {}, reader.read) == []
 
 
 def test_growing_raises_every_topic_to_the_same_count(
