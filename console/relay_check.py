@@ -27,8 +27,9 @@ _TIMEOUTS: Final = Timeouts(connect=10.0, command=20.0)
 _LEAVE_SECONDS: Final = 2.0
 _DAY_SECONDS: Final = 86_400
 #: So long before its end a certificate is worth a word.
-_WORRY_DAYS: Final = 14
-_LEAST_BYTES: Final = 1_000_000
+WORRY_DAYS: Final = 14
+#: A relay that takes no larger mails may refuse some.
+LEAST_BYTES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,16 @@ class Found:
     extensions: dict[str, str]
     tls: str | None = None
     expires_at: float | None = None
+
+    def days_left(self, now: float) -> int | None:
+        """Return for how many more days the certificate is valid, None without one."""
+        return None if self.expires_at is None else int((self.expires_at - now) // _DAY_SECONDS)
+
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest mail that it takes, 0 where it does not say."""
+        size = self.extensions.get("size", "")
+        return int(size) if size.isdecimal() else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ async def check_relays(relays: Sequence[RelayEndpoint], usage: Usage, show: Prin
     code = ExitCode.OK
     for relay in relays:
         show(f"{relay}")
-        found = await _visit(relay, usage)
+        found = await visit(relay, usage)
         if isinstance(found, Failure):
             code = ExitCode.FAILED
             lines = failure_lines(found, relay)
@@ -66,10 +77,13 @@ async def check_relays(relays: Sequence[RelayEndpoint], usage: Usage, show: Prin
     return code
 
 
-async def _visit(relay: RelayEndpoint, usage: Usage) -> Found | Failure:
+async def visit(
+    relay: RelayEndpoint, usage: Usage, timeouts: Timeouts = _TIMEOUTS
+) -> Found | Failure:
+    """Connect as a worker does, log in and leave; return what there was, or what went wrong."""
     classify = usage.classifier.of_relay(relay.host, relay.profile)
     try:
-        connection = await SessionOpener(relay, _TIMEOUTS, classify, Stopwatch(usage.clock)).open()
+        connection = await SessionOpener(relay, timeouts, classify, Stopwatch(usage.clock)).open()
     except SessionFailed as failed:
         return failed.failure
     found = _look_at(connection)
@@ -128,10 +142,10 @@ def _offers(extensions: dict[str, str]) -> str:
 def _tls(found: Found, now: float) -> str:
     if found.tls is None:
         return "none: clear text, on this machine only"
-    if found.expires_at is None:
+    days = found.days_left(now)
+    if days is None:
         return found.tls
-    days = int((found.expires_at - now) // _DAY_SECONDS)
-    warning = "; RENEW IT SOON" if days < _WORRY_DAYS else ""
+    warning = "; RENEW IT SOON" if days < WORRY_DAYS else ""
     return f"{found.tls}; its certificate is valid for {days} more days{warning}"
 
 
@@ -145,10 +159,9 @@ def _login(found: Found, relay: RelayEndpoint) -> str:
 
 
 def _mails(found: Found) -> str:
-    size = found.extensions.get("size", "")
-    limit = int(size) if size.isdecimal() else 0
+    limit = found.largest
     text = f"up to {limit:,} bytes" if limit else "of any size, as far as it says"
-    if 0 < limit < _LEAST_BYTES:
+    if 0 < limit < LEAST_BYTES:
         text += " (LITTLE: larger ones are refused before they are sent)"
     local = "also" if "smtputf8" in found.extensions else "not"
     return f"{text}; {local} to addresses whose local part is not ASCII"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from console.doctor.finding import Finding, Part
 from console.doctor.kafka_checks import Wanted, check_kafka
 from console.doctor.kafka_facts import gather
+from console.doctor.relay_checks import examine_relays
 from console.doctor.rounds import examine_all
 from retry_topics.topology import Topology
 from runtime.clock import Clock
@@ -22,7 +23,10 @@ class Doctor:
 
     def examine(self, only: Collection[Part]) -> list[Finding]:
         """Return what each of these parts found, or every part where none is named."""
-        parts: dict[Part, Callable[[], Sequence[Finding]]] = {Part.KAFKA: self._kafka}
+        parts: dict[Part, Callable[[], Sequence[Finding]]] = {
+            Part.KAFKA: self._kafka,
+            Part.RELAY: lambda: examine_relays(self._settings, self._clock),
+        }
         wanted = {part: ask for part, ask in parts.items() if not only or part in only}
         return examine_all(wanted, self._clock)
 
