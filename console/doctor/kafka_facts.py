@@ -81,6 +81,20 @@ def _waiting(properties: Properties, topology: Topology, admin: TopicAdmin) -> i
     )
 
 
+def newest_record_ms(properties: Properties, topology: Topology) -> Answer[int | None]:
+    """Return the highest timestamp in the topics that we write to; None where they are empty."""
+
+    def ask() -> int | None:
+        admin = TopicAdmin(properties, ASK_SECONDS)
+        admin.ping(ASK_SECONDS)
+        wanted = {topology.main, topology.ledger} & admin.names()
+        if not wanted:
+            return None
+        return Inspector(properties, ASK_SECONDS).newest(list(admin.spans(sorted(wanted))))
+
+    return asked(ask)
+
+
 def asked(question: Callable[[], T]) -> Answer[T]:
     """Return the answer, or why there is none."""
     try:

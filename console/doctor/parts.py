@@ -2,13 +2,23 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from console.doctor.finding import Finding, Part
+from console.doctor.clock_checks import Compared, check_clocks
+from console.doctor.finding import Answer, Finding, Part, Unasked
 from console.doctor.kafka_checks import Wanted, check_kafka
-from console.doctor.kafka_facts import gather
+from console.doctor.kafka_facts import ASK_SECONDS, asked, gather, newest_record_ms
+from console.doctor.key_checks import examine_keys
 from console.doctor.relay_checks import examine_relays
 from console.doctor.rounds import examine_all
+from console.doctor.schema_checks import examine_schemas
+from console.doctor.template_checks import examine_templates
+from console.doctor.view_checks import check_view
+from console.doctor.view_facts import database_ahead_ms, look_at_view
+from consumers.status.database import place_of
+from consumers.status.reader import view_url
+from consumers.status.store import Source
 from retry_topics.topology import Topology
 from runtime.clock import Clock
+from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import Properties, client_properties
 from runtime.settings import Settings
 
@@ -23,9 +33,15 @@ class Doctor:
 
     def examine(self, only: Collection[Part]) -> list[Finding]:
         """Return what each of these parts found, or every part where none is named."""
+        settings = self._settings
         parts: dict[Part, Callable[[], Sequence[Finding]]] = {
             Part.KAFKA: self._kafka,
-            Part.RELAY: lambda: examine_relays(self._settings, self._clock),
+            Part.RELAY: lambda: examine_relays(settings, self._clock),
+            Part.DATABASE: self._database,
+            Part.KEYS: lambda: examine_keys(settings),
+            Part.TEMPLATES: lambda: examine_templates(settings),
+            Part.SCHEMAS: lambda: examine_schemas(settings),
+            Part.CLOCK: self._clocks,
         }
         wanted = {part: ask for part, ask in parts.items() if not only or part in only}
         return examine_all(wanted, self._clock)
@@ -39,6 +55,32 @@ class Doctor:
             settings.kafka_group_protocol,
         )
         return check_kafka(gather(self._properties(), self._topology), wanted)
+
+    def _database(self) -> Sequence[Finding]:
+        key = self._settings.status_key
+        url = view_url(self._settings)
+        view = look_at_view(url, None if key is None else key.get_secret_value(), self._clock)
+        known = None if isinstance(view, Unasked) else view.source
+        there = None if known is None else self._source(list(known.topics))
+        return check_view(view, there, place_of(url), self._clock.now_ms())
+
+    def _source(self, topics: Sequence[str]) -> Answer[Source]:
+        admin = TopicAdmin(self._properties(), ASK_SECONDS)
+        return asked(lambda: Source(admin.cluster_id(), admin.topic_ids(topics)))
+
+    def _clocks(self) -> Sequence[Finding]:
+        newest = newest_record_ms(self._properties(), self._topology)
+        ahead = (
+            newest
+            if newest is None or isinstance(newest, Unasked)
+            else (newest - self._clock.now_ms())
+        )
+        return check_clocks(
+            [
+                Compared("newest record", ahead, one_sided=True),
+                Compared("database", database_ahead_ms(view_url(self._settings), self._clock)),
+            ]
+        )
 
     def _properties(self) -> Properties:
         return client_properties(self._settings, role="doctor")

@@ -1,5 +1,6 @@
 """Brings the view's tables to this release, once, however many projectors start together."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -40,3 +41,24 @@ def upgrade_tables(connection: Connection) -> None:
             environment.run_migrations()
         except CommandError as error:
             raise NewerView("the view's tables are of a later release than this one") from error
+
+
+class TablesAre(StrEnum):
+    """How the view's tables stand to those that this release makes."""
+
+    MISSING = "missing"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+def tables_are(connection: Connection) -> TablesAre:
+    """Tell whether the tables are those of this release; changes nothing."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        return TablesAre.MISSING
+    script = ScriptDirectory(str(_SCRIPTS))
+    if revision == script.get_current_head():
+        return TablesAre.CURRENT
+    known = {step.revision for step in script.walk_revisions()}
+    return TablesAre.OLDER if revision in known else TablesAre.NEWER

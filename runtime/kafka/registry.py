@@ -59,6 +59,22 @@ class SchemaRegistry:
                 raise SchemaRefused(f"{subject}: {error}") from error
             raise self._errors.unavailable(_reason(error)) from error
 
+    def takes(self, subject: str, schema_text: str) -> bool:
+        """Tell whether `register` would succeed; nothing is registered.
+
+        Raises:
+            Exception: what `errors.unavailable` makes, where there is no answer.
+        """
+        try:
+            return bool(self._client.test_compatibility(subject, Schema(schema_text, "AVRO")))
+        except _FAULTS as error:
+            if isinstance(error, SchemaRegistryError):
+                if error.http_status_code == _NOT_FOUND:
+                    return True  # the first version of a subject is compatible with anything
+                if error.http_status_code in _REFUSED:
+                    return False
+            raise self._errors.unavailable(_reason(error)) from error
+
     def schema(self, schema_id: int) -> str:
         """Return the text of the schema with this id.
 

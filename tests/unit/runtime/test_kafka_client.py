@@ -5,6 +5,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from runtime.kafka.client import client_properties, error_hook
 from runtime.kafka.errors import (
+    KafkaDenied,
     KafkaFault,
     KafkaRefused,
     KafkaRetriable,
@@ -46,7 +47,11 @@ def test_the_client_s_name_tells_role_and_instance() -> None:
         (KafkaError._RESOLVE, KafkaUnreachable),
         (KafkaError.SASL_AUTHENTICATION_FAILED, KafkaUnreachable),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMissing),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaRefused),
+        (KafkaError.INVALID_CONFIG, KafkaRefused),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaDenied),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaDenied),
+        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaDenied),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaDenied),
     ],
 )
 def test_a_code_becomes_the_fault_that_says_what_helps(code: int, fault: type[KafkaFault]) -> None:

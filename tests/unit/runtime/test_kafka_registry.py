@@ -88,6 +88,7 @@ def test_an_unknown_id_is_the_answer_no():
     [
         lambda registry: registry.schema(1),
         lambda registry: registry.register("mails-value", SCHEMA),
+        lambda registry: registry.takes("mails-value", SCHEMA),
     ],
 )
 def test_a_fault_is_no_answer(status: int, ask: Callable[[SchemaRegistry], object]):
@@ -115,3 +116,21 @@ def test_an_incompatible_schema_is_refused():
         pytest.raises(SchemaRefused, match="a is missing"),
     ):
         SchemaRegistry(url, ERRORS).register("mails-value", SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "takes"),
+    [
+        (200, {"is_compatible": True}, True),
+        (200, {"is_compatible": False}, False),
+        (404, {"error_code": 40401, "message": "Subject not found."}, True),
+        (422, {"error_code": 42201, "message": "Invalid schema"}, False),
+    ],
+)
+def test_a_registry_tells_beforehand_what_it_takes(
+    status: int, body: dict[str, object], takes: bool
+):
+    """A subject that it does not know yet takes any schema."""
+    with registry_answering(status, body) as (url, asked):
+        assert SchemaRegistry(url, ERRORS).takes("mails-value", SCHEMA) is takes
+    assert len(asked) == 1
