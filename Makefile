@@ -56,8 +56,8 @@ format: $(VENV)/.installed
 
 lock: $(VENV)/.installed
 	$(BIN)/pip install --quiet uv
-	$(COMPILE) pyproject.toml -o requirements/run.lock
-	$(COMPILE) --extra stack --group dev pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra otel pyproject.toml -o requirements/run.lock
+	$(COMPILE) --extra otel --extra stack --group dev pyproject.toml -o requirements/dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

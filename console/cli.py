@@ -23,6 +23,7 @@ from runtime.logs import configure_logs, get_logger
 from runtime.metrics import MetricsNotShown
 from runtime.setting_report import describe, explain
 from runtime.settings import Settings, SettingsError, load_settings
+from runtime.tracing import TracingUnavailable
 
 _STDIN: Final = 0
 _WRONG: Final = ExitCode.WRONG_SETTING
@@ -97,7 +98,7 @@ def ingest() -> None:
 
     with (
         explained(KafkaFault, RegistryUnavailable, SchemaRefused),
-        explained(BrokenCatalogue, code=_WRONG),
+        explained(BrokenCatalogue, TracingUnavailable, code=_WRONG),
     ):
         raise typer.Exit(run(settings))
 
@@ -130,6 +131,7 @@ def worker(
     with (
         explained(KafkaFault, CommitterFailed, TopicsUnfit, NoSlot, MetricsNotShown, RestoreFailed),
         explained(BrokenCatalogue, UnfitLetterhead, BrokenRules, UnfitRelay, code=_WRONG),
+        explained(TracingUnavailable, code=_WRONG),
     ):
         run_worker(settings)
 

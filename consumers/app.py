@@ -21,7 +21,7 @@ from consumers.mailer.attendant import LoopAttendant
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
-from consumers.mailer.engine import Engine, Intentions
+from consumers.mailer.engine import Engine, Intentions, Work
 from consumers.mailer.gate import RegistryGate
 from consumers.mailer.guards import Guards
 from consumers.mailer.job import Report
@@ -39,6 +39,7 @@ from consumers.mailer.processor import Intend, Processor, ProcessorParts
 from consumers.mailer.slots import Slot
 from consumers.mailer.telemetry import Telemetry
 from consumers.mailer.throttles import Throttles, Tolerance
+from consumers.mailer.traced import TracedWork
 from retry_topics.policy import RetryPolicy
 from retry_topics.topic_specs import DAY_MS, tier_retention
 from retry_topics.topology import Topology
@@ -54,6 +55,7 @@ from runtime.kafka.writer import RecordWriter
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.settings import Settings
+from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
 
@@ -69,7 +71,7 @@ _NOTICE_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What a worker is built from, beside its settings."""
+    """What a worker is built from, beside its settings; without a `tracer` it makes no traces."""
 
     topology: Topology
     catalogue: Catalogue
@@ -82,6 +84,7 @@ class WorkerParts:
     outages: OutageBook
     recoveries: Mapping[Blame, Recovery]
     checkpoint: Callable[[CommitStep], None]
+    tracer: Tracer | None
 
 
 class Worker:
@@ -106,6 +109,7 @@ class Worker:
             guard,
             lambda: ownership.count / consumed,
             parts.classifier,
+            parts.tracer,
         )
         telemetry.watch(self._relays.figures)
         tolerance = Tolerance(settings.template_pause_percent, settings.template_pause_mails)
@@ -114,10 +118,8 @@ class Worker:
         parts.outages.paused_by(guards.outage)
         self._notices = Notices(_notice_parts(settings, parts, name, guards, ownership))
         intend = Intentions(self._loop, reports.put).commit
-        processor = Processor(
-            _processor_parts(settings, parts, (name, telemetry), (guards, intend))
-        )
-        engine = Engine(self._loop, processor, reports.put, self._fail)
+        work = _work(parts, _processor_parts(settings, parts, (name, telemetry), (guards, intend)))
+        engine = Engine(self._loop, work, reports.put, self._fail)
         keeper = Keeper(parts.topology, parts.clock, engine.afterwards)
         self._committer = Committer(
             _committer_parts(settings, parts, (name, telemetry, keeper)), ownership
@@ -239,6 +241,13 @@ def _processor_parts(
         clock=parts.clock,
         worker=name,
     )
+
+
+def _work(parts: WorkerParts, of_processor: ProcessorParts) -> Work:
+    processor = Processor(of_processor)
+    if parts.tracer is None:
+        return processor
+    return TracedWork(processor, parts.tracer, parts.topology)
 
 
 def _restorer_parts(settings: Settings, parts: WorkerParts) -> RestorerParts:

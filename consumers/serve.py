@@ -32,6 +32,7 @@ from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics
 from runtime.probes import Probes
 from runtime.settings import Settings
+from runtime.tracing import ended, start_tracer
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
 from schemas.errors import RegistryUnavailable, UnknownSchema
@@ -110,7 +111,7 @@ def run_worker(
 
     Raises:
         BrokenCatalogue, UnfitLetterhead, BrokenRules, UnfitRelay, NoSlot, TopicsUnfit, KafkaFault,
-            CommitterFailed, RestoreFailed: see their messages.
+            CommitterFailed, RestoreFailed, TracingUnavailable: see their messages.
     """
     topology = topology_of(settings)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
@@ -118,6 +119,7 @@ def run_worker(
     classifier = Classifier(RuleBook.load(settings.relay_rules_file))
     check_relays(settings, classifier)
     check_topics(settings, topology)
+    tracer = start_tracer(settings, "worker")
     slot = Slot(settings.state_dir, topology.prefix)
     parts = WorkerParts(
         topology=topology,
@@ -131,9 +133,10 @@ def run_worker(
         outages=OutageBook(),
         recoveries=RECOVERIES,
         checkpoint=checkpoint,
+        tracer=tracer,
     )
     try:
-        with _metrics_shown(settings, parts):
+        with _metrics_shown(settings, parts), ended(tracer):
             uvloop.run(_work(settings, parts))
     finally:
         slot.release()

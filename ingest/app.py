@@ -26,8 +26,10 @@ from ingest.records import Recorder
 from ingest.routes import Api, answering
 from ingest.status_routes import Pipeline, StatusRoutes
 from ingest.status_view import StatusView
+from ingest.tracing import Traces
 from runtime.clock import Clock
 from runtime.metrics import Metrics
+from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue
 
 _UNMATCHED: Final = "unmatched"
@@ -38,7 +40,8 @@ class Parts:
     """What the API is made of.
 
     `encode` frames a mail, `ids` name those without a key; a body has `body_seconds` to come. What
-    became of mails is read from `view`. Without `operators` the endpoints for them are off.
+    became of mails is read from `view`. Without `operators` the endpoints for them are off, and
+    without a `tracer` no traces are made.
     """
 
     topic: str
@@ -53,6 +56,7 @@ class Parts:
     view: StatusView
     pipeline: Pipeline
     operators: Operators | None
+    tracer: Tracer | None
 
 
 def build_app(parts: Parts) -> FastAPI:
@@ -62,8 +66,9 @@ def build_app(parts: Parts) -> FastAPI:
     recorder = Recorder(parts.topic, parts.encode)
     outbox = Outbox(parts.publisher, meters, parts.clock)
     door = Door(parts.keys, parts.body_seconds)
-    intake = Intake(door, checks, recorder, outbox)
-    batches = BatchIntake(door, checks, recorder, outbox)
+    traces = Traces(parts.topic, parts.tracer)
+    intake = Intake(door, checks, recorder, outbox, traces)
+    batches = BatchIntake(door, checks, recorder, outbox, traces)
     status = StatusRoutes(door, parts.view, parts.publisher, parts.clock, parts.pipeline)
     health = HealthChecks(parts.publisher, meters)
     app = Api(
@@ -76,18 +81,22 @@ def build_app(parts: Parts) -> FastAPI:
         ("POST", "/v1/signups", intake.signups, documentation.signups()),
         ("POST", "/v1/emails", intake.emails, documentation.emails()),
         ("POST", "/v1/emails/batch", batches.batch, documentation.batch()),
+    ):
+        reply = traces.followed(method, path, answering(path, handler, meters))
+        app.serve(method, path, reply, description)
+    for method, path, probe, description in (
         ("GET", "/livez", health.livez, documentation.health("Does the process work?")),
         ("GET", "/readyz", health.readyz, documentation.health("Can Kafka be reached?")),
         ("GET", "/metrics", health.metrics, documentation.metrics()),
     ):
-        app.serve(method, path, answering(path, handler, meters), description)
+        app.serve(method, path, answering(path, probe, meters), description)
     for method, path, handler, description in (
         ("GET", "/v1/emails", status.emails, status_documentation.emails()),
         ("GET", "/v1/emails/{id}", status.email, status_documentation.email()),
         ("DELETE", "/v1/emails/{id}", status.cancel, status_documentation.cancel()),
     ):
-        reply = answering(path, handler, meters, of_events=False)
-        app.serve(method, path, reply, description)
+        answer = answering(path, handler, meters, of_events=False)
+        app.serve(method, path, traces.followed(method, path, answer), description)
     DltRoutes(parts.operators).serve_on(app, meters)
 
     async def no_route(request: Request, error: HTTPException) -> Response:

@@ -20,6 +20,7 @@ from ingest.outbox import Outbox, publish_problem, publish_refusal, status_url
 from ingest.payloads import MAX_BATCH_ITEMS, BatchItem
 from ingest.problems import FieldProblem, Problem, Refused, invalid
 from ingest.records import Entry, Recorder
+from ingest.tracing import Traces
 from runtime.kafka.published import PublishError, PublishUnavailable
 from schemas.identity import mail_ids
 
@@ -49,11 +50,14 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 class BatchIntake:
     """Accepts mails by the thousand."""
 
-    def __init__(self, door: Door, checks: Checks, recorder: Recorder, outbox: Outbox) -> None:
+    def __init__(
+        self, door: Door, checks: Checks, recorder: Recorder, outbox: Outbox, traces: Traces
+    ) -> None:
         self._door = door
         self._checks = checks
         self._recorder = recorder
         self._outbox = outbox
+        self._traces = traces
         self._item = msgspec.json.Decoder(BatchItem)
         self._encoder = msgspec.json.Encoder()
 
@@ -67,7 +71,8 @@ class BatchIntake:
         if not 0 < len(items) <= MAX_BATCH_ITEMS:
             message = f"must have 1 to {MAX_BATCH_ITEMS} items, not {len(items)}"
             raise invalid([FieldProblem("", message)])
-        answer = await self._published(await self._checked(items, opened.tenant))
+        with self._traces.sending(len(items)):
+            answer = await self._published(await self._checked(items, opened.tenant))
         return Response(
             self._encoder.encode(answer),
             status_code=207 if answer.refused else 202,

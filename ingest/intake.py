@@ -14,6 +14,8 @@ from ingest.outbox import Accepted, Outbox, publish_refusal, status_url
 from ingest.payloads import EmailRequest, SignupRequest
 from ingest.problems import FieldProblem
 from ingest.records import Recorder
+from ingest.tracing import Traces
+from runtime.logs import SUBJECT
 from schemas.identity import mail_ids
 
 MAX_BODY: Final = 1024 * 1024
@@ -23,11 +25,14 @@ _MEDIA: Final = (bodies.JSON,)
 class Intake:
     """Accepts mails one by one."""
 
-    def __init__(self, door: Door, checks: Checks, recorder: Recorder, outbox: Outbox) -> None:
+    def __init__(
+        self, door: Door, checks: Checks, recorder: Recorder, outbox: Outbox, traces: Traces
+    ) -> None:
         self._door = door
         self._checks = checks
         self._recorder = recorder
         self._outbox = outbox
+        self._traces = traces
         self._signup = msgspec.json.Decoder(SignupRequest)
         self._email = msgspec.json.Decoder(EmailRequest)
         self._encoder = msgspec.json.Encoder()
@@ -52,9 +57,11 @@ class Intake:
         return Sender(opened.tenant), opened.body, [FieldProblem("Idempotency-Key", KEY_RULE)]
 
     async def _answer(self, mail: Mail) -> Response:
-        entry = self._recorder.entry(mail)
-        for failure in (await self._outbox.put((entry,))).values():
-            raise publish_refusal(failure)
+        with self._traces.sending(1):
+            entry = self._recorder.entry(mail)
+            SUBJECT.set(entry)
+            for failure in (await self._outbox.put((entry,))).values():
+                raise publish_refusal(failure)
         (mail_id,) = mail_ids([(entry.event_id, entry.key)])
         answer = Accepted(mail_id, status_url(mail_id))
         return Response(

@@ -10,7 +10,8 @@ import msgspec
 
 from ingest.mails import Mail
 from runtime.kafka.records import Headers
-from schemas.identity import lane_key
+from runtime.trace_context import first_headers
+from schemas.identity import lane_key, mail_ids
 
 EVENT_TYPE: Final = b"com.mailcascade.email.requested.v1"
 _SPEC_VERSION: Final = ("ce_specversion", b"1.0")
@@ -29,6 +30,10 @@ class Entry(msgspec.Struct, frozen=True):
     headers: Headers
     partition: int | None = None
 
+    def log_fields(self) -> dict[str, str]:
+        """Return the mail's public id."""
+        return {"mail_id": mail_ids([(self.event_id, self.key)])[0]}
+
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
@@ -38,7 +43,7 @@ class Recorder:
     encode: Callable[[Mail], bytes]
 
     def entry(self, mail: Mail) -> Entry:
-        """Return the record of a mail, keyed by its recipient's lane."""
+        """Return the record of a mail, keyed by its recipient's lane, in the trace at hand."""
         key = lane_key(mail.recipient.address)
         headers = (
             _SPEC_VERSION,
@@ -47,6 +52,7 @@ class Recorder:
             _TYPE,
             _time(mail.occurred_at),
             _CONTENT_TYPE,
+            *first_headers(),
         )
         value = self.encode(mail)
         return Entry(mail.event_id, mail.template, self.topic, key, value, headers)

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from ingest import documentation
 from ingest.meters import Meters
 from ingest.problems import Kind, Refused, refused, response
-from runtime.logs import get_logger
+from runtime.logs import SUBJECT, get_logger
 
 _log = get_logger(__name__)
 
@@ -87,6 +87,7 @@ def answering(path: str, handler: Handler, meters: Meters, *, of_events: bool = 
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
+        token = SUBJECT.set(None)
         try:
             result = await handler(request)
         except Refused as refusal:
@@ -94,6 +95,8 @@ def answering(path: str, handler: Handler, meters: Meters, *, of_events: bool = 
         except Exception:  # noqa: BLE001 - the boundary of a request: logged, and a problem
             _log.exception("http.failed", route=path)
             result = refuse(refused(Kind.INTERNAL, "The error was logged"))
+        finally:
+            SUBJECT.reset(token)
         meters.answered(path, result.status_code)
         return result
 

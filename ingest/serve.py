@@ -41,6 +41,7 @@ from runtime.metrics import Metrics
 from runtime.setting_sources import SettingProblem
 from runtime.setting_types import is_loopback
 from runtime.settings import Settings, SettingsError
+from runtime.tracing import ended, start_tracer
 from schemas.archive import current_schema
 from schemas.body import EventFields
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
@@ -80,12 +81,14 @@ def run(settings: Settings) -> int:
         SettingsError: the address cannot be bound or must not be, the keys file is wrong, or the
             client library refuses a property.
         BrokenCatalogue: the templates cannot be used.
+        TracingUnavailable: traces are asked for and cannot be made.
         RegistryUnavailable, SchemaRefused: the schema cannot be registered.
     """
     clock = SystemClock()
     keys = authenticator(settings, clock)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
     properties = client_properties(settings, role="ingest")
+    tracer = start_tracer(settings, "ingest")
     publisher = Publisher({"message.max.bytes": MAX_RECORD_BYTES, **properties}, clock)
     topology = topology_of(settings)
     view = StatusView(status_reader(settings), clock)
@@ -103,8 +106,9 @@ def run(settings: Settings) -> int:
         view=view,
         pipeline=Pipeline(topology.control, len(topology.tiers)),
         operators=operators,
+        tracer=tracer,
     )
-    with bind(settings) as listener, contextlib.closing(view):
+    with bind(settings) as listener, contextlib.closing(view), ended(tracer):
         return uvloop.run(_serve(parts, listener, publisher, settings.drain_seconds))
 
 

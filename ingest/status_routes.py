@@ -22,6 +22,7 @@ from ingest.status_queries import parse_query
 from ingest.status_view import StatusView
 from runtime.clock import Clock
 from runtime.kafka.records import OutRecord
+from runtime.trace_context import first_headers
 from schemas.control import ControlAction, ControlCommand, write_command
 from schemas.identity import mail_id, parse_mail_id
 from schemas.mail_states import SETTLED, MailState
@@ -108,7 +109,7 @@ class StatusRoutes:
         command = ControlCommand(
             ControlAction.CANCEL, at, event_id=str(named.event_id), tenant=tenant, by=BY_API
         )
-        record = OutRecord(self._control, named.lane_key, write_command(command), ())
+        record = OutRecord(self._control, named.lane_key, write_command(command), first_headers())
         for failure in (await self._publisher.publish_many((record,))).values():
             raise publish_refusal(failure)
         return at

@@ -7,15 +7,30 @@ what looks like an address is masked in every string, whoever logged it.
 import logging
 import re
 from collections.abc import Mapping, MutableMapping
-from typing import Final, TextIO
+from contextvars import ContextVar
+from typing import Final, Protocol, TextIO
 
 import structlog
+
+from runtime.trace_context import CURRENT
 
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\]{},;:=/\"'|@]+@[^\s<>()\[\]{},;:=\"'|@/]+")
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s@]+@")
 _LEVEL_OF: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 #: The standard library's loggers that libraries under us write to.
 _QUIET: Final = ("alembic", "asyncio", "uvicorn")
+
+
+class Subject(Protocol):
+    """What a task works on."""
+
+    def log_fields(self) -> Mapping[str, str]:
+        """Return by what each line of the task is found, such as `mail_id` and `trace_id`."""
+
+
+#: What the running task works on. It is asked when a line is written, whoever writes it, so that
+#: no line can lack its ids and a task that writes none pays nothing.
+SUBJECT: Final[ContextVar[Subject | None]] = ContextVar("subject", default=None)
 
 
 def mask_address(address: str) -> str:
@@ -46,7 +61,7 @@ def configure_logs(level: str, stream: TextIO) -> None:
     """Send every log line of this process to `stream`, ours and the libraries' alike."""
     least = _LEVEL_OF[level]
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _tell_subject,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.StackInfoRenderer(),
@@ -82,6 +97,18 @@ def _rendering(stream: TextIO) -> list[structlog.typing.Processor]:
     )
     # A traceback holds values too, so it becomes text before the masking.
     return [structlog.processors.format_exc_info, _mask, last]
+
+
+def _tell_subject(
+    _logger: object, _method: str, event: MutableMapping[str, object]
+) -> MutableMapping[str, object]:
+    subject, trace = SUBJECT.get(), CURRENT.get()
+    if subject is not None:
+        for name, value in subject.log_fields().items():
+            event.setdefault(name, value)
+    if trace is not None:
+        event.setdefault("trace_id", trace.trace_id)
+    return event
 
 
 def _name_part(

@@ -135,6 +135,18 @@ def registry_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def collector_url(text: str) -> str:
+    """Check the URL of a collector of traces."""
+    url = _split(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("not an http or https URL")
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise ValueError(
+            "has more than a host and a path: credentials belong into OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    return text.rstrip("/")
+
+
 def mailbox(text: str) -> str:
     """Check a sender such as `Example <no-reply@example.com>`."""
     boxes = getaddresses([text])

@@ -29,7 +29,14 @@ from runtime.setting_sources import PREFIX, Collected, SettingProblem, collect
 MASK: Final = "***"
 #: Settings whose value may hold a secret: never shown as it is.
 SECRET_FIELDS: Final = frozenset(
-    {"smtp_url", "kafka_properties", "database_url", "schema_registry_url", "status_key"}
+    {
+        "smtp_url",
+        "kafka_properties",
+        "database_url",
+        "schema_registry_url",
+        "status_key",
+        "otlp_endpoint",
+    }
 )
 #: Kinds of problems whose message says more than the allowed values do.
 _OWN_WORDS: Final = frozenset({"value_error", "path_not_file", "path_not_directory"})
@@ -240,6 +247,13 @@ class Settings(BaseSettings):
         title="a port from 0 to 65535; 0 takes a free one",
         description="Where a worker shows its metrics, on MAILCASCADE_HTTP_HOST; each further "
         "process of a host takes the next port. None by default.",
+    )
+    otlp_endpoint: Annotated[str, AfterValidator(types.collector_url)] | None = Field(
+        None,
+        title="an http or https URL such as http://127.0.0.1:4318",
+        description="The collector that traces are sent to, by OTLP over HTTP; none are made by "
+        "default. Needs the extra `otel`; what else there is to set are OpenTelemetry's own "
+        "OTEL_* variables.",
     )
     origins: Mapping[str, str] = Field({}, repr=False)
 

@@ -17,11 +17,13 @@ from consumers.delivery.identity import identity_of
 from consumers.delivery.message import Message
 from consumers.delivery.outcome import Classifier
 from consumers.delivery.pacing import Pace
-from consumers.delivery.protocol import Begins
+from consumers.delivery.protocol import Begins, Delivery
 from consumers.delivery.reset import heeding_resets
 from consumers.delivery.smtp import Manners, SmtpDelivery
 from consumers.delivery.standing import Passage, Relay, Standing
+from consumers.delivery.traced import TracedDelivery
 from retry_topics.failure import Accepted, Ambiguous, Failure, Outcome, Phase
+from runtime.tracing import Tracer
 
 _GOES_ON: Final = frozenset({Blame.RELAY, Blame.SENDER})
 
@@ -144,10 +146,11 @@ def deliver_to(
     guard: Guard,
     share: Callable[[], float],
     classifier: Classifier,
+    tracer: Tracer | None = None,
 ) -> RelayGroup:
     """Return a delivery to one relay or several, over at most so many connections to each.
 
-    `share` says which part of a relay's rate is ours, from 0 to 1.
+    `share` says which part of a relay's rate is ours, from 0 to 1. A `tracer` is told of each mail.
 
     Raises:
         UnknownProfile: an endpoint names a profile that there is not.
@@ -162,6 +165,9 @@ def deliver_to(
 
     def relay(endpoint: RelayEndpoint) -> Relay:
         place = str(endpoint).partition("://")[2]
-        return Relay(place, single(endpoint), endpoint.weight)
+        delivery: Delivery = single(endpoint)
+        if tracer is not None:
+            delivery = TracedDelivery(delivery, tracer, place)
+        return Relay(place, delivery, endpoint.weight)
 
     return RelayGroup([relay(endpoint) for endpoint in endpoints], guard)

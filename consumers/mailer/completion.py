@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runtime.kafka.records import OutRecord, Partition
-from schemas.ledger import Standing
+from schemas.ledger import LedgerEntry, Standing
 from schemas.mail_states import MailState
 
 
@@ -28,8 +28,9 @@ class Completion:
 
     `records` are the ledger's entry, the forward, a suppression. Where it changes nothing that is
     kept, its record cannot be told when it is read again, so what it causes waits for its offset.
-    `made` orders the completions of a worker, since one mail's come from several partitions; the
-    poll thread sets it when it hears of the end. Nothing else changes.
+    `entry` is what the ledger's record says. `made` orders the completions of a worker, since one
+    mail's come from several partitions; the poll thread sets it when it hears of the end. Nothing
+    else changes, but for the headers of `records` where traces are made.
     """
 
     source: Partition
@@ -38,6 +39,7 @@ class Completion:
     change: Change | None = None
     suppression: SuppressionChange | None = None
     made: int = 0
+    entry: LedgerEntry | None = None
 
     @property
     def ahead(self) -> bool:

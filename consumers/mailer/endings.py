@@ -143,7 +143,11 @@ class Endings:
         )
         change = Change(event_id, standing)
         return Completion(
-            job.source, job.record.offset, (self._record(job, event_id, entry),), change
+            job.source,
+            job.record.offset,
+            (self._record(job, event_id, entry),),
+            change,
+            entry=entry,
         )
 
     def _about(
@@ -163,6 +167,7 @@ class Endings:
             job.record.offset,
             (self._record(job, subject.event_id, entry),),
             Change(subject.event_id, standing_of(entry)),
+            entry=entry,
         )
 
     def _forwarded(
@@ -177,6 +182,7 @@ class Endings:
             job.record.offset,
             (self._record(job, subject.event_id, entry), forward),
             Change(subject.event_id, standing_of(entry)),
+            entry=entry,
         )
 
     def _entry(

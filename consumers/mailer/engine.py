@@ -10,7 +10,9 @@ from typing import Protocol
 
 from consumers.mailer.completion import Completion
 from consumers.mailer.job import Dropped, Finished, Intended, Job, Report
+from consumers.mailer.story import UNTOLD, tell
 from runtime.kafka.records import Partition
+from runtime.logs import SUBJECT
 
 _ChainKey = tuple[int, bytes | None]
 
@@ -103,6 +105,7 @@ class Engine:
                 task.cancel()
 
     async def _run(self, job: Job, before: asyncio.Task[None] | None) -> None:
+        SUBJECT.set(job)
         if before is not None and not before.done():
             await asyncio.wait((before,))
         try:
@@ -112,6 +115,8 @@ class Engine:
                 raise
             completion = self._work.withdrawn(job)
         job.ledger.made(completion)
+        if completion.state not in UNTOLD:
+            tell(completion)
         self._report(Finished(job, completion))
 
     def _ended(self, task: asyncio.Task[None]) -> None:

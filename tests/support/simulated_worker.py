@@ -11,13 +11,14 @@ from consumers.delivery.breaker import BackOff, Recovery
 from consumers.delivery.figures import RelayFigures
 from consumers.delivery.guard import RECOVERIES, Guard
 from consumers.delivery.message import Message
-from consumers.delivery.protocol import Begins
+from consumers.delivery.protocol import Begins, Delivery
 from consumers.delivery.relays import RelayGroup
 from consumers.delivery.standing import Relay
+from consumers.delivery.traced import TracedDelivery
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Barrier, Batch, Committer, CommitterParts, Ownership
 from consumers.mailer.endings import Endings
-from consumers.mailer.engine import Engine, Intentions
+from consumers.mailer.engine import Engine, Intentions, Work
 from consumers.mailer.gate import RegistryGate
 from consumers.mailer.guards import Guards
 from consumers.mailer.job import Report
@@ -29,12 +30,14 @@ from consumers.mailer.poller import Poller, PollerParts
 from consumers.mailer.processor import Processor, ProcessorParts
 from consumers.mailer.telemetry import Telemetry
 from consumers.mailer.throttles import Throttles, Tolerance
+from consumers.mailer.traced import TracedWork
 from retry_topics.failure import Outcome
 from retry_topics.policy import RetryPolicy
 from retry_topics.topology import Topology
 from runtime.clock import Deadline
 from runtime.kafka.consumer import RebalanceListener
 from runtime.kafka.records import Partition
+from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
 from schemas.events import SignupEvent
@@ -70,6 +73,7 @@ class Surroundings:
     crashed: Callable[[BaseException], None]
     telemetry: Telemetry
     recoveries: Mapping[Blame, Recovery]
+    tracer: Tracer | None = None
 
 
 class _Reports(queue.SimpleQueue[Report | Fetched]):
@@ -202,7 +206,7 @@ class Worker:
         self._restorer = MemoryRestorer(self, kafka, topology)
         self._guards = self._guard()
         self.engine = Engine(
-            surroundings.loop, self._processor(), self._reports.put, surroundings.crashed
+            surroundings.loop, self._work(), self._reports.put, surroundings.crashed
         )
         ownership = Ownership()
         self.committer = SteppedCommitter(self.committer_parts(), ownership)
@@ -256,10 +260,10 @@ class Worker:
         for store in self.host.stores.values():
             store.closed = store.closed or store.holder is self
 
-    def _processor(self) -> Processor:
-        topology, clock = self._with.topology, self._with.clock
+    def _work(self) -> Work:
+        topology, clock, tracer = self._with.topology, self._with.clock, self._with.tracer
         endings = Endings(topology, self.name, clock)
-        return Processor(
+        processor = Processor(
             ProcessorParts(
                 codec=_CODEC,
                 catalogue=self._with.catalogue,
@@ -274,10 +278,14 @@ class Worker:
                 worker=self.name,
             )
         )
+        return processor if tracer is None else TracedWork(processor, tracer, topology)
 
     def _guard(self) -> Guards:
         guard = Guard(self._with.clock, lambda: 1.0, self._telemetry.out, self._with.recoveries)
-        relays = RelayGroup([Relay("relay", _Delivery(self, self._with))], guard)
+        delivery: Delivery = _Delivery(self, self._with)
+        if self._with.tracer is not None:
+            delivery = TracedDelivery(delivery, self._with.tracer, "relay")
+        relays = RelayGroup([Relay("relay", delivery)], guard)
         registry = RegistryGate(guard, self._with.sleep)
         return Guards(relays, registry, Throttles(guard, Tolerance()), self._with.sleep)
 

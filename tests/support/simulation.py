@@ -19,6 +19,8 @@ from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.records import Headers, OutRecord, Partition
 from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics
+from runtime.trace_context import first_headers
+from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue, Template
 from schemas.codec import encode
 from schemas.control import ControlAction, ControlCommand, write_command
@@ -106,6 +108,7 @@ class World:
         hosts: Sequence[Host],
         on_send: Callable[[Mail, Worker], None],
         recoveries: Mapping[Blame, Recovery] = QUICK,
+        tracer: Tracer | None = None,
     ) -> None:
         """`on_send` is told of each mail that the owner of its lane begins to hand over."""
         self.on_send = on_send
@@ -142,6 +145,7 @@ class World:
             self._crashes.append,
             Telemetry(Metrics(WORKER_METRICS), TOPOLOGY),
             recoveries,
+            tracer,
         )
 
     def start(self, name: str, host: int) -> Worker:
@@ -173,9 +177,9 @@ class World:
         self._wake()
 
     def post(self, event: SignupEvent) -> Mail:
-        """Accept an event as the API does."""
+        """Accept an event as the API does, in the trace at hand."""
         address = event.recipient.address
-        headers = (("ce_id", str(event.event_id).encode()),)
+        headers = (("ce_id", str(event.event_id).encode()), *first_headers())
         record = OutRecord(TOPOLOGY.main, lane_key(address), encode(event), headers)
         mail = self.mails.setdefault(str(event.event_id), Mail(event, lane_of(address), record))
         self.kafka.write(mail.record, mail.lane)

@@ -196,6 +196,7 @@ class WorkerThread:
                     outages=self.outages,
                     recoveries=self._recoveries,
                     checkpoint=lambda step: None,
+                    tracer=None,
                 ),
             )
             self._ready.set()

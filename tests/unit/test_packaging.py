@@ -67,8 +67,9 @@ def test_what_runs_is_what_was_tested() -> None:
 def test_the_lock_files_have_every_dependency() -> None:
     """Whatever pyproject.toml asks for is pinned, at a version that it allows."""
     project = PROJECT["project"]
-    stack = project["optional-dependencies"]["stack"]
-    wanted = [(RUN_LOCK, project["dependencies"]), (DEV_LOCK, stack)]
+    extras = project["optional-dependencies"]
+    wanted = [(RUN_LOCK, project["dependencies"]), (RUN_LOCK, extras["otel"])]
+    wanted.append((DEV_LOCK, extras["stack"]))
     wanted.append((DEV_LOCK, PROJECT["dependency-groups"]["dev"]))
     for path, requirements in wanted:
         versions = dict(pinned.split("==") for pinned in _lock(path))

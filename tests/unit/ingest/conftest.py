@@ -105,6 +105,7 @@ def parts(
         view=view,
         pipeline=Pipeline("mails.control", retries=3),
         operators=None,
+        tracer=None,
     )
 
 

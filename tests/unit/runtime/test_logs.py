@@ -6,11 +6,13 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.logs import configure_logs, get_logger, mask_address, mask_addresses
+from runtime.logs import SUBJECT, configure_logs, get_logger, mask_address, mask_addresses
+from runtime.trace_context import TraceContext
+from runtime.tracing import within
+from tests.support.log_state import logs_as_before
 
 
 class _Terminal(io.StringIO):
@@ -20,12 +22,8 @@ class _Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    with logs_as_before():
+        yield
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, object]]:
@@ -131,3 +129,30 @@ def test_no_local_part_survives(local: str, around: str) -> None:
 
     assert masked == f"{around}{mask_address(local + '@example.com')}{around}"
     assert local not in masked.replace("example", "")
+
+
+class _Mail:
+    def log_fields(self) -> dict[str, str]:
+        return {"mail_id": "abc", "trace_id": "of the mail"}
+
+
+def test_every_line_of_a_task_tells_what_the_task_is_about() -> None:
+    """Ours and the libraries' alike; what a line says itself counts, then the task's subject."""
+    stream = io.StringIO()
+    configure_logs("info", stream)
+
+    with within(TraceContext("a" * 32, "b" * 16)):
+        get_logger("w").info("a")
+        token = SUBJECT.set(_Mail())
+        get_logger("w").info("b", mail_id="own")
+        logging.getLogger("asyncio").warning("c")
+        SUBJECT.reset(token)
+    get_logger("w").info("d")
+
+    told = [(line.get("mail_id"), line.get("trace_id")) for line in _lines(stream)]
+    assert told == [
+        (None, "a" * 32),
+        ("own", "of the mail"),
+        ("abc", "of the mail"),
+        (None, None),
+    ]
