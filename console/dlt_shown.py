@@ -12,7 +12,7 @@ from retry_topics.headers import Attempt, read_journey
 from schemas.codec import EventCodec
 from schemas.instants import show_instant
 from schemas.ledger import Standing as LedgerStanding
-from schemas.privacy import mask_address
+from schemas.privacy import mask_address, mask_addresses
 
 _HEX_ROW: Final = 16
 _TENANTS_SHOWN: Final = 3
@@ -68,6 +68,9 @@ def whole_lines(
     ]
     lines = [f"  {name:<11} {value}" for name, value in rows if value]
     lines += [_attempt_line(attempt) for attempt in journey.history]
+    if not reveal:
+        # Relays quote the recipient's address.
+        lines = [mask_addresses(line) for line in lines]
     if journey.omitted:
         lines.append(f"  {journey.omitted} attempts in between are left out")
     return lines + _content_lines(message.value, codec, reveal)

@@ -18,6 +18,8 @@ def mask_address(address: str) -> str:
 
 def mask_addresses(text: str) -> str:
     """Return a text with every address in it masked, such as a relay's words about a recipient."""
+    if "@" not in text:
+        return text
     return _ADDRESS.sub(lambda found: mask_address(found[0]), text)
 
 

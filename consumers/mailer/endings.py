@@ -19,7 +19,7 @@ from schemas.identity import lane_key
 from schemas.instants import show_instant
 from schemas.ledger import TEXT_CHARACTERS, LedgerEntry, Standing, standing_of, write_entry
 from schemas.mail_states import MailState
-from schemas.privacy import address_hash, mask_address
+from schemas.privacy import address_hash, mask_address, mask_addresses
 from schemas.suppressions import Suppression, write_suppression
 
 #: What Oracle says of a mail that it takes and does not send on: 254 4.7.1 Suppression for user ...
@@ -76,7 +76,7 @@ class Endings:
         forward = to_tier(job.record, journey, due_at, now, self._topology)
         failure = hold.outage.failure
         since = f" (since {show_instant(hold.outage.since)})"
-        text = failure.text[: TEXT_CHARACTERS - len(since)] + since
+        text = mask_addresses(failure.text)[: TEXT_CHARACTERS - len(since)] + since
         words = Words(f"{hold.kind}-out", text, failure, due_at)
         return self._forwarded(job, journey, MailState.SCHEDULED, forward, words)
 
@@ -120,7 +120,7 @@ class Endings:
             lane_key(address),
             mask_address(address),
             self._clock.now_ms(),
-            reason[:TEXT_CHARACTERS],
+            _kept(reason),
             by,
         )
         return self._about(job, address, write_suppression(suppression))
@@ -139,7 +139,7 @@ class Endings:
             at=self._clock.now_ms(),
             worker=self._worker,
             reason=words.reason,
-            text=words.text[:TEXT_CHARACTERS],
+            text=_kept(words.text),
         )
         change = Change(event_id, standing)
         return Completion(
@@ -202,7 +202,7 @@ class Endings:
             subject.tenant,
             self._worker,
             words.reason,
-            text[:TEXT_CHARACTERS],
+            _kept(text),
         )
         if isinstance(failure, Failure):
             return entry._replace(
@@ -220,6 +220,11 @@ class Endings:
     def _record(self, job: Job, event_id: bytes, entry: LedgerEntry) -> OutRecord:
         value = write_entry(entry)
         return OutRecord(self._topology.ledger, event_id, value, (), job.source.number)
+
+
+def _kept(text: str) -> str:
+    """Return as much of somebody's words as is kept; relays quote the recipient's address."""
+    return mask_addresses(text)[:TEXT_CHARACTERS]
 
 
 def words_of(command: ControlCommand) -> Words:

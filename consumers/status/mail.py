@@ -21,6 +21,7 @@ from consumers.status.history import StoredItem, bound, read_history, write_hist
 from consumers.status.tables import MAILS, storable
 from schemas.ledger import TEXT_CHARACTERS, LedgerEntry
 from schemas.mail_states import MailState
+from schemas.privacy import mask_addresses
 
 #: Of so many tenants a mail keeps the demand to cancel it, until its own tenant is known.
 _MOST_CANCELS: Final = 8
@@ -165,7 +166,7 @@ def _item(entry: LedgerEntry) -> StoredItem:
         entry.due_at,
         storable(entry.worker),
         storable(entry.reason),
-        storable(entry.text[:TEXT_CHARACTERS]),
+        storable(mask_addresses(entry.text)[:TEXT_CHARACTERS]),
         storable(entry.phase),
         storable(entry.rule),
         entry.code,

@@ -14,7 +14,7 @@ from schemas.errors import Undecodable
 from schemas.events import SignupEvent
 from schemas.instants import write_instant
 from schemas.ledger import Standing as LedgerStanding
-from schemas.privacy import mask_address
+from schemas.privacy import mask_address, mask_addresses
 from schemas.replay_jobs import ReplayJob
 
 
@@ -54,12 +54,16 @@ def whole_told(
     journey = read_journey(tuple(found.message.headers))
     value = found.message.value
     event, problem = decoded(value, codec)
+    # Relays quote the recipient's address.
+    said = str if reveal else mask_addresses
     return {
         **letter_told(found, reveal),
         "ledger": None if standing is None else standing.state.value,
-        "text": None if journey.death is None else journey.death.text,
+        "text": None if journey.death is None else said(journey.death.text),
         "origin": origin_told(journey),
-        "attempts": [attempt_told(attempt) for attempt in journey.history],
+        "attempts": [
+            {**attempt_told(attempt), "text": said(attempt.text)} for attempt in journey.history
+        ],
         "attempts_omitted": journey.omitted,
         "event": None if event is None else event_told(event, reveal),
         "undecodable": problem or None,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from console.cli import app
 from console.failures import CommandFailed
+from schemas.privacy import mask_address
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress
 from tests.support.graveyard import Graveyard, graveyard
@@ -65,6 +67,11 @@ def test_from_groups_to_a_report(yard: Graveyard, run: Run) -> None:
 
     junk = json.loads(run("list", "--state", "open", "--json"))[0]["position"]
     assert "ff 6a 75 6e 6b" in run("show", junk)
+    refused = json.loads(run("list", "--template", "signup-confirmation", "--json"))[0]["position"]
+    masked, plain = (re.search(r"<(.+@.+)>", run("show", refused, *o)) for o in ((), ("--reveal",)))
+    assert masked is not None
+    assert plain is not None
+    assert masked[1] == mask_address(plain[1])
     assert run("discard", junk, "--reason", "garbage") == "1 records discarded\n"
     assert "open: 0 records" in run("groups")
     assert "4 records" in run("list")

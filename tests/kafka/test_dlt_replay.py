@@ -274,6 +274,7 @@ def test_one_record_is_shown_whole(yard: Graveyard) -> None:
     shown = told(yard, "show", hidden["position"], "--reveal")
 
     assert event.recipient.address not in json.dumps(hidden)
+    assert event.recipient.address in shown["text"]
     assert shown["event"] == event_fields(event)
     assert [attempt["code"] for attempt in shown["attempts"]] == [451] * 4
     assert (shown["ledger"], shown["state"]) == ("dead", "open")

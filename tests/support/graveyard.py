@@ -41,7 +41,7 @@ class Death:
 
 def _refused(code: int, enhanced: str, rule: str) -> Failure:
     kind = FailureClass.PERMANENT if code >= 500 else FailureClass.TRANSIENT
-    text = f"{code} {enhanced} queue id {{}}"
+    text = f"{code} {enhanced} <{{1}}>: queue id {{0}}"
     return Failure(Scope.RECIPIENT, kind, Phase.RCPT, text, rule, code, enhanced)
 
 
@@ -134,8 +134,9 @@ class Graveyard:
     def _dead(self, grave: Grave) -> OutRecord:
         death = CAUSES[grave.cause]
         now = SystemClock().now_ms()
+        address = grave.event.recipient.address
         failures = [
-            replace(failure, text=failure.text.format(uuid4().hex[:10]))
+            replace(failure, text=failure.text.format(uuid4().hex[:10], address))
             for failure in death.failures
         ]
         journey = journey_of(failures, death.reason, now, grave.journey_generation)

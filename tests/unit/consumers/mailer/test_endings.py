@@ -1,5 +1,6 @@
 """Endings: the entry, the forward and the change that each way to end causes."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from consumers.mailer.completion import Completion
@@ -11,7 +12,7 @@ from retry_topics.policy import DeadReason
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.records import OutRecord, Record
 from schemas.control import ControlAction, ControlCommand
-from schemas.ledger import LedgerEntry, owner_of, read_entry
+from schemas.ledger import TEXT_CHARACTERS, LedgerEntry, owner_of, read_entry
 from schemas.mail_states import MailState
 from schemas.privacy import address_hash
 from schemas.suppressions import read_suppression
@@ -59,7 +60,8 @@ def test_a_mail_that_a_relay_takes_for_nobody_is_sent_and_says_so() -> None:
     """It is out of our hands, and whoever looks for it learns why it did not arrive."""
     reply = "254 4.7.1 Suppression for user ocid1.user to ada@example.com"
     entry, _ = told(endings().sent(job(), JOURNEY, reply))
-    assert (entry.state, entry.reason, entry.text) == (MailState.SENT, "relay-suppressed", reply)
+    assert (entry.state, entry.reason) == (MailState.SENT, "relay-suppressed")
+    assert entry.text == "254 4.7.1 Suppression for user ocid1.user to a***@example.com"
 
 
 def test_a_forward_and_its_entry_name_the_same_step() -> None:
@@ -93,6 +95,21 @@ def test_a_bad_address_is_suppressed_with_its_mail_s_death() -> None:
     assert read_suppression(record.value).masked == "a***@example.com"
     assert done.suppression is not None
     assert done.suppression.suppressed
+
+
+def test_what_a_relay_says_names_nobody() -> None:
+    """The ledger and the suppressions outlive the mail; the dead-letter topic has its address."""
+    said = f"<{ADDRESS}>: Recipient address rejected: {'x' * 300}"
+    done = endings().dead(
+        job(), JOURNEY, DeadReason.REFUSED, replace(NO_SUCH_RECIPIENT, text=said), ADDRESS
+    )
+    entry, (forward, record) = told(done)
+    assert entry.text.startswith("<a***@example.com>: Recipient address rejected: xxx")
+    assert read_suppression(record.value).reason == entry.text
+    assert len(entry.text) == TEXT_CHARACTERS
+    death = read_journey(forward.headers).death
+    assert death is not None
+    assert ADDRESS in death.text
 
 
 def test_what_cannot_be_decoded_has_no_entry() -> None:

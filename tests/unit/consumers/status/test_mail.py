@@ -130,6 +130,14 @@ def test_the_last_entry_tells_the_state() -> None:
     assert (mail.text, mail.code, mail.attempts) == ("ok", 250, 1)
 
 
+def test_what_a_relay_says_names_nobody_in_the_view() -> None:
+    """Entries of an older release may have the plain address; rows and their history have not."""
+    mail = _after(ACCEPTED, _noted(MailState.DEAD, text="<ada@example.com>: no such user"))
+
+    assert mail.text == "<a***@example.com>: no such user"
+    assert "ada@" not in mail.history
+
+
 def test_an_empty_field_of_an_entry_overwrites_nothing_that_is_known() -> None:
     """A worker that could not read the event has neither its tenant nor its template."""
     mail = _after(ACCEPTED, _noted(MailState.DEAD))
