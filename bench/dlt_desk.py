@@ -15,10 +15,11 @@ from typing import Final
 from bench.process import peak_mib
 from retry_topics.dlt import jobs
 from retry_topics.dlt.desk import Desk, Operator
-from retry_topics.dlt.opening import opened_desk
+from retry_topics.dlt.opening import open_desk
 from retry_topics.dlt.operators import is_gone, new_job_id, process_name
 from retry_topics.dlt.selection import EVERYTHING
 from runtime.clock import SystemClock
+from runtime.garbage import spare_collections
 from runtime.settings import load_settings
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
@@ -108,8 +109,9 @@ def main(environ: Mapping[str, str], rate: float) -> Done:
     operator = Operator("bench", process_name(), is_gone, new_job_id)
     catalogue = Catalogue.load(DEFAULT_DIRECTORY)
     settings = load_settings(environ)
-    with opened_desk(settings, EventCodec(None), catalogue, SystemClock(), operator) as desk:
-        return done(desk, rate)
+    desk = open_desk(settings, EventCodec(None), catalogue, SystemClock(), operator)
+    spare_collections()
+    return done(desk, rate)
 
 
 if __name__ == "__main__":

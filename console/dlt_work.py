@@ -8,7 +8,7 @@ from console.operator import operator_of
 from retry_topics.dlt.desk import Desk, Operator
 from retry_topics.dlt.edit import BadTransform
 from retry_topics.dlt.jobs import NotNow
-from retry_topics.dlt.opening import opened_desk
+from retry_topics.dlt.opening import open_desk
 from retry_topics.dlt.operators import is_gone, new_job_id, process_name
 from runtime.clock import SystemClock
 from runtime.garbage import spare_collections
@@ -33,8 +33,8 @@ def desk_of(environ: Mapping[str, str]) -> Iterator[Desk]:
     with (
         explained(KafkaFault, RegistryUnavailable, NotNow),
         explained(BadTransform, ValueError, code=ExitCode.WRONG_SETTING),
-        opened_desk(settings, codec, catalogue, SystemClock(), operator) as desk,
     ):
+        desk = open_desk(settings, codec, catalogue, SystemClock(), operator)
         spare_collections()
         yield desk
 

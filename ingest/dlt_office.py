@@ -8,7 +8,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -26,7 +25,7 @@ _log = get_logger("ingest")
 T = TypeVar("T")
 
 #: Opens a desk for whoever has this name, for one thread to use.
-OpenDesk = Callable[[str], AbstractContextManager[Desk]]
+OpenDesk = Callable[[str], Desk]
 
 _THREADS: Final = 2
 #: Questions that are being answered or wait for a thread, and replays that run side by side.
@@ -151,13 +150,9 @@ class Office:
 
     def _answer(self, answer: "Future[T]", by: str, work: Callable[[Desk], T]) -> None:
         try:
-            answer.set_result(self._at_desk(by, work))
+            answer.set_result(work(self._open(by)))
         except BaseException as error:  # noqa: BLE001 - whoever asked gets it
             answer.set_exception(error)
-
-    def _at_desk(self, by: str, work: Callable[[Desk], T]) -> T:
-        with self._open(by) as desk:
-            return work(desk)
 
     def _run(self, by: str, job: str, running: _Running) -> None:
         def told(_: int) -> None:
@@ -171,7 +166,7 @@ class Office:
             return desk.run(found, running.stop, _ignore, _WAIT_MS)
 
         try:
-            done = self._at_desk(by, work)
+            done = work(self._open(by))
             _log.info("ingest.replay_ended", job=job, state=done.state.value)
         except _Stopped:
             _log.info("ingest.replay_not_begun", job=job)

@@ -6,7 +6,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -24,7 +23,7 @@ from ingest.keys import Authenticator, KeyFile, KeyFileError, OneTenant
 from ingest.status_routes import Pipeline
 from ingest.status_view import StatusView
 from retry_topics.dlt.desk import Desk, Operator
-from retry_topics.dlt.opening import opened_desk
+from retry_topics.dlt.opening import open_desk
 from retry_topics.dlt.operators import is_gone, new_job_id, process_name
 from retry_topics.topic_specs import MAIN_MESSAGE_BYTES
 from retry_topics.topology import topology_of
@@ -153,11 +152,11 @@ def operators_of(settings: Settings, catalogue: Catalogue, clock: Clock) -> Oper
     codec = EventCodec(None if url is None else SchemaRegistry(url, errors))
     process = process_name()
 
-    def open_desk(by: str) -> AbstractContextManager[Desk]:
+    def desk_of(by: str) -> Desk:
         operator = Operator(by, process, is_gone, new_job_id)
-        return opened_desk(settings, codec, catalogue, clock, operator)
+        return open_desk(settings, codec, catalogue, clock, operator)
 
-    return Operators(Door(keys, _BODY_SECONDS), Office(open_desk, clock))
+    return Operators(Door(keys, _BODY_SECONDS), Office(desk_of, clock))
 
 
 def status_reader(settings: Settings) -> StatusReader:

@@ -1,20 +1,21 @@
-"""The dead-letter topic with what its journal says of it, read lane by lane.
+"""The dead-letter topic with what its journal says of it.
 
-Whatever the size of the topic, there is one lane's journal in memory at a time, in some four bytes
-a record that something was done about.
+Lanes are read side by side, as many as have few records together: beginning to read takes as long
+as reading some thousands. Whatever the size of the topic, there is one shelf's journal in memory at
+a time, in some four bytes a record that something was done about.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from retry_topics.dlt.letter import Letter, LetterReader
 from retry_topics.dlt.log import Log
 from retry_topics.dlt.selection import Check
 from retry_topics.dlt.states import LaneStates, RecordState, Standing
 from retry_topics.topology import Topology
-from runtime.kafka.bulk import Scanned
 from runtime.kafka.records import Partition, Record
+from runtime.kafka.sweep import Scanned
 from runtime.kafka.topics import Span
 from schemas.codec import EventCodec
 from schemas.dlt_journal import JobKey, Position, job_key, parse_key
@@ -26,6 +27,8 @@ Heard = Callable[[bytes | None, bytes | None], None]
 
 #: The partition of the journal in which all jobs are kept.
 JOBS_LANE: Final = 0
+#: Lanes of a shelf have so many records together at most; one lane may have more.
+SHELF: Final = 200_000
 _FOLLOWED: Final = 500
 _FOLLOW_SECONDS: Final = 0.5
 
@@ -48,7 +51,11 @@ class Lane:
     number: int
     span: Span
     states: LaneStates
-    read_to: int
+    read_to: int = 0
+
+
+#: Lanes that are read side by side, by their numbers.
+Shelf: TypeAlias = Mapping[int, Lane]
 
 
 class Archive:
@@ -72,54 +79,69 @@ class Archive:
         """Return, by partition, where the dead-letter topic ends at this moment."""
         return {number: span.end for number, span in self.log.spans(self.topology.dlt).items()}
 
-    def lanes(
+    def shelves(
         self,
         ends: Mapping[int, int] | None = None,
         numbers: Collection[int] | None = None,
         heard: Heard | None = None,
-    ) -> Iterator[Lane]:
-        """Yield each lane (or these) up to where it ends, or to `ends`, with its journal read.
+    ) -> Iterator[Shelf]:
+        """Yield all lanes (or these) up to where they end, or to `ends`, with their journals read.
 
-        A lane that `ends` does not name came later and is left out. Only one lane that was yielded
-        should be kept at a time. `heard` is told of each record of the journals, in order.
+        A lane that `ends` does not name came later and is left out. Only one shelf that was yielded
+        should be kept at a time. `heard` is told of each record of the journals, each lane's in
+        order.
         """
+        shelf: dict[int, Lane] = {}
+        size = 0
         for number, span in self.log.spans(self.topology.dlt).items():
             if numbers is not None and number not in numbers:
                 continue
             end = span.end if ends is None else min(span.end, ends.get(number, span.start))
-            lane = Lane(number, Span(span.start, end), LaneStates(self.topic_id, number), 0)
-            yield self._with_journal(lane, heard)
+            if shelf and size + end - span.start > SHELF:
+                yield self._with_journals(shelf, heard)
+                shelf, size = {}, 0
+            size += end - span.start
+            shelf[number] = Lane(number, Span(span.start, end), LaneStates(self.topic_id, number))
+        if shelf:
+            yield self._with_journals(shelf, heard)
 
-    def found(self, lane: Lane, check: Check, within: Span | None = None) -> Iterator[Found]:
-        """Yield what is selected in a lane, in order; `within` narrows the offsets."""
-        span, of, read = lane.span, lane.states.of, self._reader.read
+    def found(
+        self, shelf: Shelf, check: Check, within: Mapping[int, Span] | None = None
+    ) -> Iterator[Found]:
+        """Yield what is selected of a shelf, each lane's in order; `within` narrows the offsets."""
+        spans = {number: lane.span for number, lane in shelf.items()}
         if within is not None:
-            span = Span(max(span.start, within.start), min(span.end, within.end))
-        for messages in self.log.scan(self.topology.dlt, lane.number, span):
+            spans = {n: span for n in spans if (span := _both(spans[n], within.get(n)))}
+        read = self._reader.read
+        for number, messages in self.log.scan(self.topology.dlt, spans):
+            of = shelf[number].states.of
             for message in messages:
-                letter = read(lane.number, message)
+                letter = read(number, message)
                 standing = of(message.offset)
                 if letter.is_held and standing.state is RecordState.OPEN:
                     standing = Standing(RecordState.HELD, "")
                 if check(letter, standing.state):
                     yield Found(letter, standing, message)
 
-    def letters(self, partition: int, offsets: Sequence[int]) -> Iterator[tuple[Letter, Scanned]]:
-        """Yield the letters at these ascending offsets; those that are gone are left out."""
-        if not offsets:
-            return
-        wanted = frozenset(offsets)
-        span = Span(offsets[0], offsets[-1] + 1)
-        for messages in self.log.scan(self.topology.dlt, partition, span):
+    def letters(self, wanted: Mapping[int, Sequence[int]]) -> Iterator[tuple[Letter, Scanned]]:
+        """Yield the letters at these ascending offsets by lane; those that are gone are left out.
+
+        Each lane's come in order.
+        """
+        spans = {n: Span(offsets[0], offsets[-1] + 1) for n, offsets in wanted.items() if offsets}
+        chosen = {number: frozenset(wanted[number]) for number in spans}
+        read = self._reader.read
+        for number, messages in self.log.scan(self.topology.dlt, spans):
+            offsets = chosen[number]
             for message in messages:
-                if message.offset in wanted:
-                    yield self._reader.read(partition, message), message
+                if message.offset in offsets:
+                    yield read(number, message), message
 
     def at(self, position: Position) -> Found | None:
         """Return what is at a position; None where there is nothing, or not any more."""
         partition, offset = position
-        for lane in self.lanes(numbers=(partition,)):
-            for found in self.found(lane, _anything, Span(offset, offset + 1)):
+        for shelf in self.shelves(numbers=(partition,)):
+            for found in self.found(shelf, _anything, {partition: Span(offset, offset + 1)}):
                 return found
         return None
 
@@ -142,13 +164,11 @@ class Archive:
 
     def jobs(self) -> dict[str, ReplayJob]:
         """Return every replay job by its id; one that cannot be read is left out."""
-        span = self.log.spans(self.topology.dlt_journal)[JOBS_LANE]
         values: dict[str, bytes | None] = {}
-        for messages in self.log.read(self.topology.dlt_journal, JOBS_LANE, span):
-            for key, value, _ in messages:
-                parsed = parse_key(key)
-                if isinstance(parsed, JobKey):
-                    values[parsed.job] = value
+        for key, value in self._jobs_lane():
+            parsed = parse_key(key)
+            if isinstance(parsed, JobKey):
+                values[parsed.job] = value
         found = {}
         for name, value in values.items():
             try:
@@ -159,25 +179,39 @@ class Archive:
 
     def job(self, name: str) -> ReplayJob | None:
         """Return a replay job, None where there is none of this id."""
-        span = self.log.spans(self.topology.dlt_journal)[JOBS_LANE]
         key, value = job_key(name), None
-        for messages in self.log.read(self.topology.dlt_journal, JOBS_LANE, span):
-            for found, told, _ in messages:
-                if found == key:
-                    value = told
+        for found, told in self._jobs_lane():
+            if found == key:
+                value = told
         return None if value is None else read_job(value)
 
-    def _with_journal(self, lane: Lane, heard: Heard | None) -> Lane:
+    def _jobs_lane(self) -> Iterator[tuple[bytes | None, bytes | None]]:
         topic = self.topology.dlt_journal
-        span = self.log.spans(topic)[lane.number]
-        apply = lane.states.apply
-        for messages in self.log.read(topic, lane.number, span):
+        spans = {JOBS_LANE: self.log.spans(topic)[JOBS_LANE]}
+        for _, messages in self.log.read(topic, spans):
+            for key, value, _ in messages:
+                yield key, value
+
+    def _with_journals(self, shelf: Shelf, heard: Heard | None) -> Shelf:
+        topic = self.topology.dlt_journal
+        every = self.log.spans(topic)
+        spans = {number: every[number] for number in shelf}
+        for number, messages in self.log.read(topic, spans):
+            apply = shelf[number].states.apply
             for key, value, _ in messages:
                 apply(key, value)
                 if heard is not None:
                     heard(key, value)
-        lane.read_to = span.end
-        return lane
+        for number, lane in shelf.items():
+            lane.read_to = spans[number].end
+        return shelf
+
+
+def _both(span: Span, other: Span | None) -> Span | None:
+    """Return what is in both spans; None where nothing can be."""
+    if other is None:
+        return None
+    return Span(max(span.start, other.start), min(span.end, other.end))
 
 
 def scanned(record: Record) -> Scanned:

@@ -49,7 +49,7 @@ class Claims:
 
         def attempt() -> ReplayJob:
             self._nobody_began(job)
-            got = {lane: self._still_free(job.id, lane, choice) for lane, choice in lanes.items()}
+            got = self._still_free(job.id, lanes)
             begun = with_claims(job, sum(map(len, got.values())))
             records = [self._scribe.job(begun)]
             for lane, offsets in got.items():
@@ -71,8 +71,8 @@ class Claims:
 
         def attempt() -> None:
             nonlocal done
-            for lane, choice in lanes.items():
-                free = self._still_free("", lane, choice)
+            for lane, free in self._still_free("", lanes).items():
+                choice = lanes[lane]
                 for batch in _batches(free, _BATCH):
                     self._pen.write(
                         [self._scribe.entry(Position(lane, offset), entry) for offset in batch]
@@ -106,26 +106,31 @@ class Claims:
             f"others claimed dead-lettered records {_TRIES} times in between; try again later"
         )
 
-    def _still_free(self, job: str, lane: int, choice: Choice) -> "array[int]":
-        """Return what is free of a choice, by what the journal says since the choice was made.
+    def _still_free(self, job: str, lanes: Mapping[int, Choice]) -> "dict[int, array[int]]":
+        """Return what is free of choices, by what the journal says since they were made.
 
         What was free and is mentioned since then is not: it was claimed or settled, but by an
         earlier try of this very job.
         """
         topic = self._archive.topology.dlt_journal
-        end = self._archive.log.spans(topic)[lane].end
-        since = LaneStates(self._archive.topic_id, lane)
-        for messages in self._archive.log.read(topic, lane, Span(choice.read_to, end)):
+        every = self._archive.log.spans(topic)
+        spans = {n: Span(choice.read_to, every[n].end) for n, choice in lanes.items()}
+        since = {number: LaneStates(self._archive.topic_id, number) for number in lanes}
+        for number, messages in self._archive.log.read(topic, spans):
             for key, value, _ in messages:
-                since.apply(key, value)
-        if since.is_untouched():
-            return choice.offsets
-        free = array("q")
-        for offset in choice.offsets:
-            state, owner = since.of(offset)
-            if state is RecordState.OPEN or (state is RecordState.TAKEN and owner == job):
-                free.append(offset)
-        return free
+                since[number].apply(key, value)
+        return {n: _free(job, choice.offsets, since[n]) for n, choice in lanes.items()}
+
+
+def _free(job: str, offsets: "array[int]", since: LaneStates) -> "array[int]":
+    if since.is_untouched():
+        return offsets
+    free = array("q")
+    for offset in offsets:
+        state, owner = since.of(offset)
+        if state is RecordState.OPEN or (state is RecordState.TAKEN and owner == job):
+            free.append(offset)
+    return free
 
 
 def _batches(offsets: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -98,24 +98,24 @@ class Desk:
         """Count what is selected by what it died of."""
         groups = Groups()
         check = matcher(selection)
-        for lane in self.archive.lanes():
-            groups.count(self.archive.found(lane, check))
+        for shelf in self.archive.shelves():
+            groups.count(self.archive.found(shelf, check))
         return groups
 
     def letters(self, selection: Selection, limit: int) -> list[Found]:
         """Return what is selected, at most so many, the newest first."""
         check = matcher(selection)
         newest: list[Found] = []
-        for lane in self.archive.lanes():
-            found = self.archive.found(lane, check)
+        for shelf in self.archive.shelves():
+            found = self.archive.found(shelf, check)
             newest = heapq.nlargest(limit, [*newest, *_last(found, limit)], key=_age)
         return newest
 
     def each(self, selection: Selection) -> Iterator[Found]:
-        """Yield what is selected, lane by lane, in the order of the topic."""
+        """Yield what is selected, each lane's in the order of the topic."""
         check = matcher(selection)
-        for lane in self.archive.lanes():
-            yield from self.archive.found(lane, check)
+        for shelf in self.archive.shelves():
+            yield from self.archive.found(shelf, check)
 
     def find(self, text: str) -> list[Found]:
         """Return the letter at a position, or every letter of a mail by its id, newest first.
@@ -166,7 +166,7 @@ class Desk:
         outgoing, now = self._outgoing(job), self._clock.now_ms()
         samples = []
         for position in _spread(plan, _SAMPLES):
-            for letter, message in self.archive.letters(position.partition, [position.offset]):
+            for letter, message in self.archive.letters({position.partition: [position.offset]}):
                 try:
                     event, changed = outgoing.changed(message, position, now)
                 except EditRefused:
@@ -246,7 +246,8 @@ class Desk:
             job = jobs.put_down(job, JobState.CANCELLED, note, self._clock.now_ms())
             releases = [
                 scribe.release(key, lane.number)
-                for lane in self.archive.lanes()
+                for shelf in self.archive.shelves()
+                for lane in shelf.values()
                 for key in lane.states.claims(job.id)
             ]
             if job.edit.imported:
@@ -264,12 +265,13 @@ class Desk:
         check = matcher(selection)
         lanes: dict[int, Choice] = {}
         selected = 0
-        for lane in self.archive.lanes():
-            choice = lanes[lane.number] = Choice.of_lane(lane.read_to)
-            for letter, standing, _ in self.archive.found(lane, check):
+        for shelf in self.archive.shelves():
+            lanes.update({lane.number: Choice.of_lane(lane.read_to) for lane in shelf.values()})
+            for letter, standing, _ in self.archive.found(shelf, check):
                 selected += 1
                 if standing.state is RecordState.OPEN:
-                    choice.offsets.append(letter.position.offset)
+                    partition, offset = letter.position
+                    lanes[partition].offsets.append(offset)
         now, by = self._clock.now_ms(), self._operator.by
         entry = DltEntry(EntryState.DISCARDED, 0, "", NO_EVENT, now, by, reason)
         return self._claims().discard(entry, lanes), selected

@@ -1,6 +1,6 @@
 """The rows of an imported file that a job replays, as the journal has them."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from retry_topics.dlt.archive import Archive
@@ -49,15 +49,13 @@ class Imported:
         for offset in offsets:
             self._events.get(partition, {}).pop(offset, None)
 
-    @property
-    def lanes(self) -> Collection[int]:
-        """The lanes that have rows."""
-        return [lane for lane, events in self._events.items() if events]
-
-    def span(self, lane: int) -> Span:
-        """Return from where to where the rows of a lane that has some reach."""
-        offsets = self._events[lane]
-        return Span(min(offsets), max(offsets) + 1)
+    def spans(self) -> Mapping[int, Span]:
+        """Return from where to where the rows of the lanes that have some reach."""
+        return {
+            lane: Span(min(offsets), max(offsets) + 1)
+            for lane, offsets in self._events.items()
+            if offsets
+        }
 
     def has(self, position: Position) -> bool:
         """Tell whether there is a row for a record."""
@@ -81,10 +79,9 @@ def read_imported(archive: Archive, job: str) -> Imported:
     """
     topic = archive.topology.dlt_journal
     imported = Imported(job, archive.topic_id, archive.codec)
-    for number, span in archive.log.spans(topic).items():
-        for messages in archive.log.scan(topic, number, span):
-            for message in messages:
-                imported.apply(number, message.key, message.value)
+    for number, messages in archive.log.read(topic, archive.log.spans(topic)):
+        for key, value, _ in messages:
+            imported.apply(number, key, value)
     return imported
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from retry_topics.dlt.archive import Archive
 from retry_topics.dlt.edit import Editor, EditRefused, encode_like, event_from
-from runtime.kafka.bulk import Scanned
+from runtime.kafka.sweep import Scanned
 from schemas.codec import EventCodec, encode
 from schemas.dlt_journal import Position
 from schemas.errors import Undecodable
@@ -137,8 +137,9 @@ class RowChecker:
                 lanes.setdefault(partition, set()).add(offset)
         return {
             letter.position: message
-            for partition, offsets in lanes.items()
-            for letter, message in self._archive.letters(partition, sorted(offsets))
+            for letter, message in self._archive.letters(
+                {partition: sorted(offsets) for partition, offsets in lanes.items()}
+            )
         }
 
     def _outcome(self, row: Row, message: Scanned) -> bytes:

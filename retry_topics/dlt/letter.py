@@ -12,7 +12,7 @@ from retry_topics.headers import (
     REPLAY_COUNT,
 )
 from retry_topics.policy import DeadReason
-from runtime.kafka.bulk import Scanned
+from runtime.kafka.sweep import Scanned
 from schemas.codec import EventCodec
 from schemas.dlt_journal import Position
 from schemas.errors import Undecodable

@@ -1,17 +1,16 @@
 """Reading the topics of the dead-letter tool: bounded, by assigned partitions, in no group."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from runtime.clock import Clock
 from runtime.kafka.admin import TopicAdmin
-from runtime.kafka.bulk import BulkReader, Messages, Plain, Scanned
+from runtime.kafka.bulk import Plain
 from runtime.kafka.client import Properties
 from runtime.kafka.follower import Followed, Follower
 from runtime.kafka.records import Partition
+from runtime.kafka.sweep import Scanned, Sweep, Swept, plain, scanned
 from runtime.kafka.topics import Span
-
-T = TypeVar("T")
 
 
 class Following(Protocol):
@@ -36,10 +35,10 @@ class Log(Protocol):
     def spans(self, topic: str) -> Mapping[int, Span]:
         """Return the first offset and the high watermark of each partition of a topic."""
 
-    def scan(self, topic: str, number: int, span: Span) -> Iterator[Sequence[Scanned]]:
-        """Yield what is in a span, in order. Several scans may be under way side by side."""
+    def scan(self, topic: str, spans: Mapping[int, Span]) -> Iterator[Swept[Scanned]]:
+        """Yield what is in these spans of a topic, side by side, each partition's in order."""
 
-    def read(self, topic: str, number: int, span: Span) -> Iterator[Sequence[Plain]]:
+    def read(self, topic: str, spans: Mapping[int, Span]) -> Iterator[Swept[Plain]]:
         """Yield the same without timestamps and headers, in less time."""
 
     def follow(self, spans: Mapping[Partition, Span]) -> Following:
@@ -47,14 +46,13 @@ class Log(Protocol):
 
 
 class KafkaLog:
-    """The topics of a cluster. It connects when it is used, and keeps connections until `close`."""
+    """The topics of a cluster. It connects when it is used; each reading has its own connection."""
 
     def __init__(self, properties: Properties, clock: Clock) -> None:
         self._properties = properties
         self._clock = clock
         self._admin = TopicAdmin(properties)
         self._reached = False
-        self._idle: list[BulkReader] = []
 
     def topic_id(self, topic: str) -> str:
         """Return the id of a topic; one that is made anew has another."""
@@ -67,49 +65,20 @@ class KafkaLog:
         found = self._admin.spans([topic])
         return {partition.number: found[partition] for partition in sorted(found)}
 
-    def scan(self, topic: str, number: int, span: Span) -> Iterator[Sequence[Scanned]]:
-        """Yield what is in a span, in order. Several scans may be under way side by side."""
-        partition = Partition(topic, number)
-        return self._all(partition, lambda reader: reader.scan(partition, span, _go_on))
+    def scan(self, topic: str, spans: Mapping[int, Span]) -> Iterator[Swept[Scanned]]:
+        """Yield what is in these spans of a topic, side by side, each partition's in order."""
+        return Sweep[Scanned](self._properties, self._clock).read(topic, spans, scanned)
 
-    def read(self, topic: str, number: int, span: Span) -> Iterator[Sequence[Plain]]:
+    def read(self, topic: str, spans: Mapping[int, Span]) -> Iterator[Swept[Plain]]:
         """Yield the same without timestamps and headers, in less time."""
-        partition = Partition(topic, number)
-        return self._all(partition, lambda reader: reader.read(partition, span, _go_on))
+        return Sweep[Plain](self._properties, self._clock).read(topic, spans, plain)
 
     def follow(self, spans: Mapping[Partition, Span]) -> Following:
         """Return what follows partitions; `spans` are where to begin and what is there so far."""
         return Follower(self._properties, spans)
-
-    def close(self) -> None:
-        """Close every connection that is not in use."""
-        while self._idle:
-            self._idle.pop().close()
-
-    def _all(
-        self, partition: Partition, begin: Callable[[BulkReader], Iterator[Messages[T]]]
-    ) -> Iterator[Sequence[T]]:
-        self._reach()
-        reader = self._reader(partition)
-        try:
-            for batch in begin(reader):
-                yield batch.messages
-        finally:
-            self._idle.append(reader)
-
-    def _reader(self, partition: Partition) -> BulkReader:
-        """Return a reader that is free and has just read something else."""
-        for index, reader in enumerate(self._idle):
-            if reader.last != partition:
-                return self._idle.pop(index)
-        return BulkReader(self._properties, self._clock)
 
     def _reach(self) -> None:
         """Make sure, once, that Kafka answers: asked in this way it says sooner, and why not."""
         if not self._reached:
             self._admin.ping()
             self._reached = True
-
-
-def _go_on() -> bool:
-    return False

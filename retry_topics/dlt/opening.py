@@ -1,8 +1,5 @@
 """Builds the desk for a cluster: the composition root of the dead-letter tool."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from retry_topics.dlt.archive import Archive
 from retry_topics.dlt.desk import Desk, Operator
 from retry_topics.dlt.log import KafkaLog
@@ -15,11 +12,10 @@ from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
 
 
-@contextmanager
-def opened_desk(
+def open_desk(
     settings: Settings, codec: EventCodec, catalogue: Catalogue, clock: Clock, operator: Operator
-) -> Iterator[Desk]:
-    """Yield a desk on the cluster that the settings name; it connects when it is used."""
+) -> Desk:
+    """Return a desk on the cluster that the settings name; it connects when it is used."""
     properties = client_properties(settings, role="dlt")
     log = KafkaLog(properties, clock)
 
@@ -28,11 +24,8 @@ def opened_desk(
             transaction_properties(properties, transactional_id), _between_steps
         )
 
-    try:
-        archive = Archive(log, topology_of(settings), codec)
-        yield Desk(archive, make, catalogue, clock, operator)
-    finally:
-        log.close()
+    archive = Archive(log, topology_of(settings), codec)
+    return Desk(archive, make, catalogue, clock, operator)
 
 
 def _between_steps(step: CommitStep) -> None:

@@ -7,29 +7,28 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
-from retry_topics.dlt.archive import Archive, Found, Lane
+from retry_topics.dlt.archive import SHELF, Archive, Found
 from retry_topics.dlt.cause import Group
 from retry_topics.dlt.decision import Mail, Skip, Terms, decide, settled_by
 from retry_topics.dlt.edit import Editor, EditRefused
 from retry_topics.dlt.imported import Imported
-from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.lookup import Lookup
 from retry_topics.dlt.selection import Check, matcher
-from runtime.kafka.bulk import Scanned
 from runtime.kafka.partitioner import partition_of
+from runtime.kafka.sweep import Scanned
 from schemas.codec import EventCodec
 from schemas.dlt_journal import Position
 from schemas.errors import UnknownTemplate
 from schemas.events import SignupEvent
 from schemas.identity import lane_key
+from schemas.ledger import Standing
 from schemas.privacy import address_hash
 from schemas.replay_jobs import ReplayJob
 
-#: Letters for which the ledger is asked at once; each takes some 200 bytes.
-_CHUNK: Final = 200_000
-_NEVER: Final = -(1 << 63)
+#: Letters for which the ledger is asked at once; each takes some 300 bytes.
+_CHUNK: Final = SHELF
 
 
 @dataclass(slots=True)
@@ -125,35 +124,38 @@ class Planner:
             KafkaFault: the topics cannot be read.
         """
         imported = self._outgoing.imported
-        check, numbers = matcher(self._job.selection), None
+        check, within = matcher(self._job.selection), None
         if imported is not None:
-            check, numbers = _of_rows(check, imported), imported.lanes
+            check, within = _of_rows(check, imported), imported.spans()
         plan = Plan()
-        for lane in self._archive.lanes(self._job.ends, numbers):
-            choice = plan.lanes[lane.number] = Choice.of_lane(lane.read_to)
-            chunk = _Chunk(lane)
-            within = None if imported is None else imported.span(lane.number)
-            for found in self._archive.found(lane, check, within):
+        for shelf in self._archive.shelves(self._job.ends, within):
+            plan.lanes.update({n: Choice.of_lane(lane.read_to) for n, lane in shelf.items()})
+            chunk: _Chunk = []
+            for found in self._archive.found(shelf, check, within):
                 plan.selected += 1
-                skip = self._take(found, chunk)
-                if skip is not None:
-                    plan.count(found.letter.group, skip)
-                elif len(chunk.ids) >= _CHUNK:
-                    self._decide(chunk, plan, choice)
-                    chunk = _Chunk(lane)
+                asked = self._asked(found)
+                if isinstance(asked, Skip):
+                    plan.count(found.letter.group, asked)
+                    continue
+                chunk.append(asked)
+                if len(chunk) >= _CHUNK:
+                    self._decide(chunk, plan)
+                    chunk = []
                     told(plan.selected)
-            self._decide(chunk, plan, choice)
+            self._decide(chunk, plan)
             told(plan.selected)
         return plan
 
-    def _take(self, found: Found, chunk: "_Chunk") -> Skip | None:
-        """Add a letter to those about which the ledger is asked, or tell why it is skipped."""
+    def _asked(self, found: Found) -> "_Asked | Skip":
+        """Return what the ledger is asked about a letter, or why it is skipped before that."""
         letter, standing, message = found
         skip = settled_by(letter, standing.state, self._terms)
         about = letter.about
-        if skip is not None or about is None:
+        if skip is not None:
             return skip
-        template, address, expires_at = about.template, about.address, about.expires_at
+        if about is None:
+            return Skip.UNDECODABLE
+        event_id, template, address, _, expires_at = about
         key = letter.lane_key
         if self._outgoing.changes:
             try:
@@ -167,67 +169,41 @@ class Planner:
         lane = partition_of(key, self._archive.topology.partitions)
         hashes = self._lookup.suppressed(lane)
         suppressed = bool(hashes) and address_hash(address) in hashes
-        chunk.add(letter, lane, self._outgoing.mail(template, expires_at), suppressed)
-        return None
+        mail = self._outgoing.mail(template, expires_at)
+        return event_id, letter.position, lane, (letter.generation, mail, suppressed), letter.group
 
-    def _decide(self, chunk: "_Chunk", plan: Plan, choice: Choice) -> None:
-        if not chunk.ids:
+    def _decide(self, chunk: "_Chunk", plan: Plan) -> None:
+        """Ask the ledger about letters, and count what it says."""
+        if not chunk:
             return
-        standings = {}
+        standings: Mapping[bytes, Standing] = {}
         if not self._terms.as_new:
-            standings = self._lookup.standings(chunk.lanes, set(chunk.ids))
-        for index, event_id in enumerate(chunk.ids):
-            skip = decide(
-                chunk.generations[index],
-                chunk.mail(index),
-                standings.get(event_id),
-                bool(chunk.suppressed[index]),
-                self._now,
-                self._terms,
-            )
-            plan.count(chunk.groups[index], skip)
+            lanes = {lane for asked in chunk for lane in (asked[1].partition, asked[2])}
+            standings = self._lookup.standings(lanes, {asked[0] for asked in chunk})
+        # Most are alike.
+        known: dict[tuple[_Case, Standing | None], Skip | None] = {}
+        for event_id, (number, offset), _, case, group in chunk:
+            standing = standings.get(event_id)
+            try:
+                skip = known[case, standing]
+            except KeyError:
+                generation, mail, suppressed = case
+                skip = decide(generation, mail, standing, suppressed, self._now, self._terms)
+                known[case, standing] = skip
+            plan.count(group, skip)
             if skip is None:
-                choice.offsets.append(chunk.offsets[index])
+                plan.lanes[number].offsets.append(offset)
+
+
+#: What a decision depends on besides the ledger: generation, mail, whether it is suppressed.
+_Case: TypeAlias = tuple[int, Mail, bool]
+#: A letter about which the ledger is asked, with the lane that its mail goes to.
+_Asked: TypeAlias = tuple[bytes, Position, int, _Case, Group]
+_Chunk: TypeAlias = list[_Asked]
 
 
 def _of_rows(check: Check, imported: Imported) -> Check:
     return lambda letter, state: imported.has(letter.position) and check(letter, state)
-
-
-class _Chunk:
-    """Letters of one lane, kept in little memory until the ledger is asked about all of them."""
-
-    def __init__(self, lane: Lane) -> None:
-        self.lanes = {lane.number}
-        self.ids: list[bytes] = []
-        self.offsets = array("q")
-        self.generations = array("q")
-        self.suppressed = bytearray()
-        self.groups: list[Group] = []
-        self._expiries = array("q")
-        self._mails: list[Mail] = []
-        self._plain: dict[Mail, Mail] = {}
-
-    def add(self, letter: Letter, lane: int, mail: Mail, suppressed: bool) -> None:
-        if letter.about is None:
-            raise ValueError("a letter that is no event is not asked about")
-        self.lanes.add(lane)
-        self.ids.append(letter.about.event_id)
-        self.offsets.append(letter.position.offset)
-        self.generations.append(letter.generation)
-        self.suppressed.append(suppressed)
-        self.groups.append(letter.group)
-        if mail.expires_at is None:
-            self._expiries.append(_NEVER)
-        else:
-            self._expiries.append(mail.expires_at)
-            mail = mail._replace(expires_at=None)
-        self._mails.append(self._plain.setdefault(mail, mail))
-
-    def mail(self, index: int) -> Mail:
-        expires_at = self._expiries[index]
-        plain = self._mails[index]
-        return plain if expires_at == _NEVER else plain._replace(expires_at=expires_at)
 
 
 def numbers_of(plan: Plan) -> Mapping[str, int]:

@@ -49,9 +49,10 @@ def load(archive: Archive, job: str) -> Progress:
     reader = _Entries(archive.topic_id, job)
     left: dict[int, array[int]] = {}
     claims: list[tuple[int, bytes]] = []
-    for lane in archive.lanes(heard=reader.hear):
-        left[lane.number] = lane.states.left(job)
-        claims += [(lane.number, key) for key in lane.states.claims(job)]
+    for shelf in archive.shelves(heard=reader.hear):
+        for lane in shelf.values():
+            left[lane.number] = lane.states.left(job)
+            claims += [(lane.number, key) for key in lane.states.claims(job)]
     return Progress(Queue(left), reader.counts(), claims, reader.awaited())
 
 

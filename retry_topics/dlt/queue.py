@@ -4,9 +4,6 @@ from array import array
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
-
-Slice: TypeAlias = tuple[int, "array[int]"]
 
 
 @dataclass(slots=True)
@@ -25,21 +22,17 @@ class Queue:
     def __len__(self) -> int:
         return sum(len(lane.offsets) - lane.at for lane in self._lanes)
 
-    def take(self, most: int) -> Slice:
-        """Return up to so many offsets of the lane whose turn it is; the queue is not empty."""
-        lane = self._lanes.popleft()
-        taken = lane.offsets[lane.at : lane.at + most]
-        lane.at += len(taken)
-        if lane.at < len(lane.offsets):
-            self._lanes.append(lane)
-        return lane.number, taken
-
-    def spread(self, count: int) -> list[Slice]:
-        """Return so many offsets, or all there are, of as many lanes as possible."""
-        slices = []
+    def take(self, count: int) -> "dict[int, array[int]]":
+        """Return so many offsets, or all there are, of as many lanes as possible, by lane."""
+        taken: dict[int, array[int]] = {}
         while count > 0 and self._lanes:
-            share = -(-count // len(self._lanes)) if len(self._lanes) <= count else 1
-            taken = self.take(share)
-            slices.append(taken)
-            count -= len(taken[1])
-        return slices
+            lane = self._lanes.popleft()
+            # What this lane has less than its share, those behind it in the queue make up for.
+            share = max(1, count // (len(self._lanes) + 1))
+            offsets = lane.offsets[lane.at : lane.at + share]
+            lane.at += len(offsets)
+            if lane.at < len(lane.offsets):
+                self._lanes.append(lane)
+            taken.setdefault(lane.number, array("q")).extend(offsets)
+            count -= len(offsets)
+        return taken

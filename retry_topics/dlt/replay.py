@@ -20,9 +20,9 @@ from retry_topics.headers import (
 )
 from retry_topics.topic_specs import MAIN_MESSAGE_BYTES
 from retry_topics.topology import Topology
-from runtime.kafka.bulk import Scanned
 from runtime.kafka.partitioner import partition_of
 from runtime.kafka.records import OutRecord
+from runtime.kafka.sweep import Scanned
 from schemas.identity import lane_key
 
 _EVENT_ID: Final = "ce_id"

@@ -12,32 +12,27 @@ from typing import Final
 
 from retry_topics.dlt import jobs
 from retry_topics.dlt.archive import Archive
-from retry_topics.dlt.decision import Skip, Terms, decide
-from retry_topics.dlt.edit import EditRefused, encode_like
 from retry_topics.dlt.jobs import NotNow
 from retry_topics.dlt.journal import Pen, Scribe
-from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.listening import Listener
 from retry_topics.dlt.outcomes import Awaited, Outcome
 from retry_topics.dlt.plan import Outgoing
 from retry_topics.dlt.progress import Progress, load
-from retry_topics.dlt.queue import Queue, Slice
-from retry_topics.dlt.replay import Replayed, Rewritten, TooLarge, replayed
+from retry_topics.dlt.queue import Queue
+from retry_topics.dlt.reading import Batch, Reading, ahead
 from runtime.clock import Clock, Deadline
-from runtime.kafka.bulk import Scanned
 from runtime.kafka.records import OutRecord
 from runtime.kafka.transactions import TransactionInDoubt
 from schemas.dlt_journal import DltEntry, EntryState
-from schemas.events import SignupEvent
 from schemas.replay_jobs import JobState, ReplayJob
 
-#: Records of one transaction at most; fewer where a rate is kept.
-BATCH: Final = 2_000
+#: Records of one transaction at most; fewer where a rate is kept, or failures are watched.
+BATCH: Final = 5_000
+_WATCHED_BATCH: Final = 2_000
+#: Records that are read in one go where no rate is kept.
+_STRETCH: Final = 50_000
 #: What a job that keeps a rate may be late and catch up with, in seconds.
 _CATCH_UP_SECONDS: Final = 1.0
-#: Records that are read in one go where no rate is kept: what the client has fetched ahead when
-#: another lane's turn comes is fetched in vain.
-_STRETCH: Final = 5 * BATCH
 _BATCHES_A_SECOND: Final = 4
 #: How often a job shows that it lives, in seconds.
 BEAT_SECONDS: Final = 5.0
@@ -73,7 +68,6 @@ class Runner:
         self._job = job
         self._owner = owner
         self._scribe = Scribe(parts.archive.topology, parts.archive.topic_id)
-        self._terms = Terms(job.edit.as_new, force=True)
         self._progress = Progress(Queue({}), Counter(), [])
         self._late: Counter[str] = Counter()
         self._listener = Listener(parts.archive.log, parts.archive.topology)
@@ -143,32 +137,43 @@ class Runner:
                 return self._put_down(JobState.PAUSED, "paused by a person")
             if note:
                 return self._put_down(JobState.STOPPED, note)
-        size = _STRETCH if pace.stop_at is None else BATCH
+        return self._replay_rest() or self._finish()
+
+    def _replay_rest(self) -> ReplayJob | None:
+        """Replay what is left, batch by batch; return the job where it was paused or stopped."""
+        parts, pace = self._parts, self._job.pace
+        size = BATCH if pace.stop_at is None else _WATCHED_BATCH
+        stretch, due = _STRETCH, 0.0
         if pace.rate is not None:
-            size = max(1, min(BATCH, int(pace.rate / _BATCHES_A_SECOND)))
-        # A batch goes out when its last record is due, not its first.
-        due = parts.clock.monotonic() + (size / pace.rate if pace.rate is not None else 0.0)
-        while len(queue):
+            size = stretch = max(1, min(size, int(pace.rate / _BATCHES_A_SECOND)))
+            # A batch goes out when its last record is due, not its first.
+            due = parts.clock.monotonic() + size / pace.rate
+        batches = self._reading().batches(self._progress.queue, size, stretch)
+        coming = ahead(lambda: next(batches, None))
+        while batch := coming.result():
+            coming = ahead(lambda: next(batches, None))
             if pace.rate is not None:
                 # Whatever held it up, it does not make up for more than a moment of it.
                 due = max(due, parts.clock.monotonic() - _CATCH_UP_SECONDS)
                 self._listen_until(due)
+                due += batch.taken / pace.rate
             if parts.stop.is_set():
                 return self._put_down(JobState.PAUSED, "paused by a person")
             if note := self._failing(max(_FEWEST_HEARD, pace.canary)):
                 return self._put_down(JobState.STOPPED, note)
-            taken = queue.take(size)
-            self._replay([taken])
-            if pace.rate is not None:
-                due += len(taken[1]) / pace.rate
+            self._write_batch(batch)
             self._listener.listen(0)
-        return self._finish()
+        return None
+
+    def _reading(self) -> Reading:
+        parts = self._parts
+        return Reading(parts.archive, parts.outgoing, parts.clock, self._job)
 
     def _canary(self) -> str:
         """Replay the first few and wait for what becomes of them; return why not to go on."""
         pace = self._job.pace
-        slices = self._progress.queue.spread(pace.canary)
-        self._replay(slices)
+        for batch in self._reading().of(self._progress.queue.take(pace.canary), pace.canary):
+            self._write_batch(batch)
         outcomes = self._listener.outcomes
         sent = outcomes.open + outcomes.heard
         deadline = Deadline(self._parts.clock, pace.canary_wait_ms / 1_000)
@@ -196,69 +201,19 @@ class Runner:
             f"the limit is {stop_at:.0%}"
         )
 
-    def _replay(self, slices: Sequence[Slice]) -> None:
-        """Replay what is at these offsets, `BATCH` records in one transaction."""
-        now = self._parts.clock.now_ms()
-        made: list[tuple[Letter, Replayed]] = []
-        late = self._late
-        for lane, offsets in slices:
-            found = 0
-            for letter, message in self._parts.archive.letters(lane, offsets):
-                found += 1
-                outcome = self._made(letter, message, now)
-                if isinstance(outcome, Skip):
-                    late[f"{jobs.LATE}{outcome}"] += 1
-                else:
-                    made.append((letter, outcome))
-                    if len(made) == BATCH:
-                        self._write_made(made, now)
-                        made = []
-            if gone := len(offsets) - found:
-                late[jobs.GONE] += gone
-        self._write_made(made, now)
-
-    def _write_made(self, made: Sequence[tuple[Letter, Replayed]], now: int) -> None:
+    def _write_batch(self, batch: Batch) -> None:
         """Write replayed records with their entries, and wait for what becomes of them."""
+        now = self._parts.clock.now_ms()
         records: list[OutRecord] = []
-        for letter, one in made:
+        for position, one in batch.made:
             entry = DltEntry(
                 EntryState.REPLAYED, one.generation, self._job.id, one.event_id, now, self._job.by
             )
-            records += (one.record, self._scribe.entry(letter.position, entry))
-            self._listener.outcomes.expect(one.event_id, Awaited(letter.position, one.generation))
-        self._progress.counts[jobs.REPLAYED] += len(made)
+            records += (one.record, self._scribe.entry(position, entry))
+            self._listener.outcomes.expect(one.event_id, Awaited(position, one.generation))
+        self._late += batch.late
+        self._progress.counts[jobs.REPLAYED] += len(batch.made)
         self._write(records)
-
-    def _made(self, letter: Letter, message: Scanned, now: int) -> Replayed | Skip:
-        about, outgoing = letter.about, self._parts.outgoing
-        if about is None:
-            return Skip.UNDECODABLE
-        rewritten = None
-        mail = outgoing.mail(about.template, about.expires_at)
-        try:
-            if outgoing.changes:
-                event, changed = outgoing.changed(message, letter.position, now)
-                rewritten = self._rewritten(event, changed, message)
-                mail = outgoing.mail(changed.template, changed.expires_at)
-            skip = decide(letter.generation, mail, None, False, now, self._terms)
-            if skip is not None:
-                return skip
-            topology = self._parts.archive.topology
-            return replayed(letter, message, rewritten, self._job.id, topology)
-        except EditRefused:
-            return Skip.EDIT_REFUSED
-        except TooLarge:
-            return Skip.TOO_LARGE
-
-    def _rewritten(
-        self, event: SignupEvent, changed: SignupEvent, message: Scanned
-    ) -> Rewritten | None:
-        """Return what a changed mail goes out as; one that is as it was keeps its bytes."""
-        if changed == event:
-            return None
-        value = encode_like(changed, event, message.value or b"", self._parts.archive.codec)
-        new_id = changed.event_id if self._job.edit.as_new else None
-        return Rewritten(value, changed.recipient.address, new_id)
 
     def _listen_until(self, moment: float) -> None:
         while (left := moment - self._parts.clock.monotonic()) > 0:

@@ -152,11 +152,11 @@ def test_a_job_of_a_file_goes_on_without_the_file(yard: Graveyard) -> None:
     with yard.desk("two") as desk:
         done = desk.run(desk.job(paused.id), threading.Event(), silent, 0)
         assert done.counts[jobs.REPLAYED] == 12
-        assert not read_imported(desk.archive, paused.id).lanes
+        assert read_imported(desk.archive, paused.id).spans() == {}
     with yard.desk("two", ["one"]) as desk:
-        assert read_imported(desk.archive, other.id).lanes
+        assert read_imported(desk.archive, other.id).spans()
         desk.cancel(desk.job(other.id))
-        assert not read_imported(desk.archive, other.id).lanes
+        assert not read_imported(desk.archive, other.id).spans()
     locales = [EventCodec(None).decode(record.value or b"").locale for record in yard.replayed()]
     assert locales == ["de"] * 12
 

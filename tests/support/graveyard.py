@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from retry_topics.dlt.desk import Desk, Operator
-from retry_topics.dlt.opening import opened_desk
+from retry_topics.dlt.opening import open_desk
 from retry_topics.dlt.operators import new_job_id
 from retry_topics.failure import Failure, FailureClass, Phase, Scope
 from retry_topics.headers import REPLAY_OF
@@ -124,8 +124,7 @@ class Graveyard:
         environ = {k: v for k, v in self.environ().items() if k not in os.environ or "MAIL" in k}
         settings = load_settings({"HOME": "/root", **environ})
         catalogue = Catalogue.load(DEFAULT_DIRECTORY)
-        with opened_desk(settings, EventCodec(None), catalogue, SystemClock(), operator) as desk:
-            yield desk
+        yield open_desk(settings, EventCodec(None), catalogue, SystemClock(), operator)
 
     def _event(self, cause: str, event: SignupEvent) -> SignupEvent:
         death = CAUSES[cause]

@@ -7,9 +7,9 @@ from retry_topics.dlt.letter import Letter, LetterReader
 from retry_topics.failure import Ambiguous, Failure, FailureClass, Phase, Scope
 from retry_topics.headers import Death, Journey, Origin, write_journey
 from retry_topics.policy import DeadReason
-from runtime.kafka.bulk import Scanned
 from runtime.kafka.partitioner import partition_of
 from runtime.kafka.records import OutRecord
+from runtime.kafka.sweep import Scanned
 from schemas.codec import EventCodec, encode
 from schemas.events import SignupEvent
 from schemas.identity import lane_key
