@@ -65,7 +65,11 @@ def restored(asked: Asked, known: bytes) -> Restored:
     handed: queue.SimpleQueue[LaneStore | RestoreFailed] = queue.SimpleQueue()
     place = StorePlace(Path(asked.state_dir))
     began, used = time.monotonic(), time.process_time()
-    restorer = Restorer(RestorerParts(topology, admin, reader, place, read_boot_id(), clock))
+    restorer = Restorer(
+        RestorerParts(
+            topology, admin, reader, place, read_boot_id(), clock, lambda seconds, entries: None
+        )
+    )
     restorer.restore(LANE, handed.put)
     store = handed.get(timeout=_RESTORE_SECONDS)
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - used

@@ -39,6 +39,10 @@ class NoStore:
         """Tell that nobody is suppressed."""
         return False
 
+    def size(self) -> tuple[int, int]:
+        """Tell that nothing is stored."""
+        return 0, 0
+
     def apply(self, changes: Changes) -> None:
         """Keep nothing."""
 

@@ -13,6 +13,7 @@ import typer
 
 from console import dlt, mail_commands, relay, template_preview
 from console.doctor import command as doctor
+from console.exporter import export
 from console.failures import CommandFailed, ExitCode, explained
 from console.projector import keep_view
 from console.topics import apply_topics, plan_topics
@@ -144,6 +145,12 @@ def projector(
 ) -> None:
     """Keep the status view: what became of each mail, in a database. SIGTERM stops it."""
     keep_view(_long_running(), rebuild)
+
+
+@app.command()
+def exporter() -> None:
+    """Show in seconds and records how far behind the workers are, also while none runs."""
+    export(_long_running())
 
 
 @topics_app.command("plan")

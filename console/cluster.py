@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from runtime.clock import Clock
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import client_properties
-from runtime.kafka.members import members_of
+from runtime.kafka.members import Members
 from runtime.kafka.reader import TopicReader
 from runtime.kafka.records import OutRecord, Record
 from runtime.kafka.writer import RecordWriter
@@ -60,7 +60,7 @@ class KafkaCluster:
     def members(self, group: str) -> int:
         """Return how many members a consumer group has."""
         self._reach()
-        return members_of(self._properties, group)
+        return Members(self._properties, group).count()
 
     def records(self, topic: str, numbers: Collection[int] | None = None) -> Iterator[Record]:
         """Yield what is committed in a topic, or in these partitions of it, each in order."""

@@ -47,6 +47,7 @@ from runtime.clock import Clock, Deadline
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.bulk import BulkReader
 from runtime.kafka.client import client_properties
+from runtime.kafka.connection import Connection
 from runtime.kafka.consumer import GroupConsumer, RebalanceListener, consumer_properties
 from runtime.kafka.groups import GroupReader
 from runtime.kafka.records import OutRecord, Partition
@@ -82,6 +83,7 @@ class WorkerParts:
     clock: Clock
     slot: Slot
     outages: OutageBook
+    connection: Connection
     recoveries: Mapping[Blame, Recovery]
     checkpoint: Callable[[CommitStep], None]
     tracer: Tracer | None
@@ -96,10 +98,10 @@ class Worker:
         self._clock = parts.clock
         self._loop = asyncio.get_running_loop()
         name = f"{settings.instance_id}-{parts.slot.number}"
-        telemetry = Telemetry(parts.metrics, parts.topology)
+        telemetry = _telemetry(parts)
         reports: queue.SimpleQueue[Report | Fetched] = queue.SimpleQueue()
         self._journal = _journal(settings, parts)
-        self._restorer = Restorer(_restorer_parts(settings, parts))
+        self._restorer = Restorer(_restorer_parts(settings, parts, telemetry))
         ownership = Ownership()
         consumed = len(parts.topology.consumed) * parts.topology.partitions
         guard = _guard(parts, telemetry)
@@ -126,7 +128,7 @@ class Worker:
         )
         self._poller = Poller(
             PollerParts(
-                make_consumer=_consumer_maker(settings, parts.topology),
+                make_consumer=_consumer_maker(settings, parts),
                 topics=parts.topology.consumed,
                 lanes=Lanes(parts.topology, most_pending=4 * settings.max_in_flight),
                 engine=engine,
@@ -187,6 +189,12 @@ class Worker:
         """Stop the worker for a fault that it cannot work with; the first one counts."""
         self._failure = self._failure or error
         self._poller.stop()
+
+
+def _telemetry(parts: WorkerParts) -> Telemetry:
+    telemetry = Telemetry(parts.metrics, parts.topology)
+    telemetry.watch_connection(parts.connection)
+    return telemetry
 
 
 def _guard(parts: WorkerParts, telemetry: Telemetry) -> Guard:
@@ -250,7 +258,7 @@ def _work(parts: WorkerParts, of_processor: ProcessorParts) -> Work:
     return TracedWork(processor, parts.tracer, parts.topology)
 
 
-def _restorer_parts(settings: Settings, parts: WorkerParts) -> RestorerParts:
+def _restorer_parts(settings: Settings, parts: WorkerParts, telemetry: Telemetry) -> RestorerParts:
     properties = client_properties(settings, role="restorer")
     longest = max(tier_retention(tier) for tier in parts.topology.tiers)
     return RestorerParts(
@@ -260,6 +268,7 @@ def _restorer_parts(settings: Settings, parts: WorkerParts) -> RestorerParts:
         place=StorePlace(settings.state_dir, retention_days=-(-longest // DAY_MS)),
         boot_id=read_boot_id(),
         clock=parts.clock,
+        restored=telemetry.restored,
     )
 
 
@@ -296,9 +305,11 @@ def _committer_parts(
 
 
 def _consumer_maker(
-    settings: Settings, topology: Topology
+    settings: Settings, parts: WorkerParts
 ) -> Callable[[RebalanceListener], GroupConsumer]:
     properties = consumer_properties(
-        client_properties(settings, role="worker"), topology.group, settings.kafka_group_protocol
+        client_properties(settings, role="worker"),
+        parts.topology.group,
+        settings.kafka_group_protocol,
     )
-    return lambda listener: GroupConsumer(properties, listener)
+    return lambda listener: GroupConsumer(properties, listener, parts.connection)

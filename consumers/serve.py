@@ -15,6 +15,7 @@ from consumers.delivery.outcome import Classifier
 from consumers.delivery.rulebook import RuleBook, UnknownProfile
 from consumers.mailer.outages import OutageBook
 from consumers.mailer.slots import Slot
+from consumers.registry import registry_of
 from retry_topics.provisioning import verify
 from retry_topics.stranded import stranded
 from retry_topics.topology import Topology, topology_of
@@ -22,20 +23,19 @@ from runtime.clock import SystemClock
 from runtime.garbage import spare_collections
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import client_properties
+from runtime.kafka.connection import Connection
 from runtime.kafka.groups import GroupReader
 from runtime.kafka.reader import TopicReader
-from runtime.kafka.registry import RegistryErrors, SchemaRegistry
 from runtime.kafka.transactions import CommitStep
 from runtime.lifecycle import StopSignal
 from runtime.logs import get_logger
 from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics
-from runtime.probes import Probes
+from runtime.probes import Probes, Readiness, started
 from runtime.settings import Settings
 from runtime.tracing import ended, start_tracer
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
-from schemas.errors import RegistryUnavailable, UnknownSchema
 
 _log = get_logger("worker")
 
@@ -121,16 +121,18 @@ def run_worker(
     check_topics(settings, topology)
     tracer = start_tracer(settings, "worker")
     slot = Slot(settings.state_dir, topology.prefix)
+    clock = SystemClock()
     parts = WorkerParts(
         topology=topology,
         catalogue=catalogue,
         composer=composer,
         classifier=classifier,
-        codec=EventCodec(_resolver(settings)),
-        metrics=Metrics(WORKER_METRICS),
-        clock=SystemClock(),
+        codec=EventCodec(registry_of(settings)),
+        metrics=started(Metrics(WORKER_METRICS), "worker", clock),
+        clock=clock,
         slot=slot,
         outages=OutageBook(),
+        connection=Connection(clock, "worker"),
         recoveries=RECOVERIES,
         checkpoint=checkpoint,
         tracer=tracer,
@@ -147,14 +149,14 @@ def _metrics_shown(settings: Settings, parts: WorkerParts) -> AbstractContextMan
     if settings.metrics_port is None:
         return nullcontext()
     port = settings.metrics_port + parts.slot.number if settings.metrics_port else 0
-    return Probes(parts.metrics, parts.outages.readiness).served(settings.http_host, port)
 
+    def readiness() -> Readiness:
+        found = parts.outages.readiness()
+        if parts.connection.connected:
+            return found
+        return Readiness(False, [parts.connection.reason, *found.reasons])
 
-def _resolver(settings: Settings) -> SchemaRegistry | None:
-    if settings.schema_registry_url is None:
-        return None
-    errors = RegistryErrors(unavailable=RegistryUnavailable, unknown=UnknownSchema)
-    return SchemaRegistry(settings.schema_registry_url, errors)
+    return Probes(parts.metrics, readiness).served(settings.http_host, port)
 
 
 async def _work(settings: Settings, parts: WorkerParts) -> None:

@@ -62,6 +62,7 @@ class Parts:
 def build_app(parts: Parts) -> FastAPI:
     """Return the API over a publisher that is started, or will be before the first request."""
     meters = Meters(parts.metrics)
+    meters.watch(parts.publisher.healthy)
     checks = Checks(parts.catalogue, parts.clock, parts.ids)
     recorder = Recorder(parts.topic, parts.encode)
     outbox = Outbox(parts.publisher, meters, parts.clock)

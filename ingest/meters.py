@@ -1,5 +1,7 @@
 """What the service counts. Children of a metric are kept, for looking one up costs a lock."""
 
+from collections.abc import Callable
+
 from prometheus_client import Counter
 
 from runtime.metrics import Metrics
@@ -13,6 +15,11 @@ class Meters:
         self._answers: dict[tuple[str, int], Counter] = {}
         self._accepted: dict[str, Counter] = {}
         self._publish_seconds = metrics.histogram("mailcascade_publish_seconds")
+
+    def watch(self, connected: Callable[[], bool]) -> None:
+        """Show whether a broker is connected, as `connected` tells whenever somebody looks."""
+        gauge = self._metrics.gauge("mailcascade_kafka_outage_open")
+        gauge.set_function(lambda: 0 if connected() else 1)
 
     def answered(self, route: str, status: int) -> None:
         """Count an answered request."""

@@ -37,6 +37,7 @@ from runtime.lifecycle import StopSignal
 from runtime.logs import get_logger
 from runtime.metric_catalogue import INGEST_METRICS
 from runtime.metrics import Metrics
+from runtime.probes import started
 from runtime.setting_sources import SettingProblem
 from runtime.setting_types import is_loopback
 from runtime.settings import Settings, SettingsError
@@ -97,7 +98,7 @@ def run(settings: Settings) -> int:
         publisher=publisher,
         catalogue=catalogue,
         clock=clock,
-        metrics=Metrics(INGEST_METRICS),
+        metrics=started(Metrics(INGEST_METRICS), "ingest", clock),
         keys=keys,
         encode=encoder(settings, time.sleep),
         ids=random_event_ids(os.urandom),

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Final, Self
 
@@ -63,6 +64,47 @@ class StopSignal:
             self._exit_now(1)
         else:
             self.set(number.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a thread's work ended: why it was stopped, if it was, and whether it had to be cut off.
+
+    `failure` is what it raised.
+    """
+
+    reason: str | None
+    cut_off: bool
+    failure: BaseException | None
+
+
+async def run_in_thread(
+    name: str, work: Callable[[], object], stop: Callable[[], object], patience_seconds: float
+) -> Ended:
+    """Run `work` in a thread until it ends, or until SIGTERM or SIGINT; these call `stop`.
+
+    `work` then has `patience_seconds` to return. One that hangs does not hold back the process.
+    """
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - a thread's boundary: told to who waits
+            failures.append(error)
+        loop.call_soon_threadsafe(ended.set)
+
+    async with StopSignal() as signalled:
+        threading.Thread(target=run, name=name, daemon=True).start()
+        stopping = asyncio.ensure_future(signalled.wait())
+        ending = asyncio.ensure_future(ended.wait())
+        await asyncio.wait((stopping, ending), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        stop()
+        _, hanging = await asyncio.wait((ending,), timeout=patience_seconds)
+    return Ended(signalled.reason, bool(hanging), failures[0] if failures else None)
 
 
 def stop_when_closed(descriptor: int) -> None:

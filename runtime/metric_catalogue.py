@@ -1,6 +1,7 @@
 """Which metrics each deployable shows: the source of the documentation's table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from runtime.metrics import Metric, MetricKind
@@ -12,9 +13,29 @@ _H: Final = MetricKind.HISTOGRAM
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _DELIVERY: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _END_TO_END: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
+_RESTORE: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+#: The bounds by which a relay's replies are counted where they come in.
+RELAY_REPLY_BUCKETS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    *(300.0, 600.0),
+)
 _SIZE: Final = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 
+_PROCESS: Final = Metric(
+    "mailcascade_process_start_seconds",
+    _G,
+    "When the process started, in seconds since the epoch; deployable is what it is.",
+    ("deployable",),
+)
+_KAFKA: Final = Metric(
+    "mailcascade_kafka_outage_open",
+    _G,
+    "1 while the process is connected to no broker, else 0.",
+)
+
 INGEST_METRICS: Final = (
+    _PROCESS,
+    _KAFKA,
     Metric(
         "mailcascade_http_requests_total",
         _C,
@@ -48,6 +69,8 @@ INGEST_METRICS: Final = (
 )
 
 WORKER_METRICS: Final = (
+    _PROCESS,
+    _KAFKA,
     Metric(
         "mailcascade_records_read_total",
         _C,
@@ -57,8 +80,9 @@ WORKER_METRICS: Final = (
     Metric(
         "mailcascade_outcomes_total",
         _C,
-        "What came of attempts: accepted, failure or ambiguous; a failure's scope, kind, phase.",
-        ("outcome", "scope", "kind", "phase"),
+        "What came of attempts: accepted, failure or ambiguous; of a failure scope, kind, phase, "
+        "and the rule that told it.",
+        ("outcome", "scope", "kind", "phase", "rule"),
     ),
     Metric("mailcascade_deliveries_in_flight", _G, "Mails that are being handed to the relay."),
     Metric(
@@ -134,16 +158,11 @@ WORKER_METRICS: Final = (
         ("relay", "wait"),
     ),
     Metric(
-        "mailcascade_relay_answers_total",
-        _C,
-        "Answers of a relay, by step: session (until a mail may begin), envelope, dot.",
+        "mailcascade_relay_reply_seconds",
+        _H,
+        "Time that a relay took, by step: session (until a mail may begin), envelope, dot.",
         ("relay", "step"),
-    ),
-    Metric(
-        "mailcascade_relay_answer_seconds_total",
-        _C,
-        "Seconds that a relay took for them; by the answers' number the mean.",
-        ("relay", "step"),
+        buckets=RELAY_REPLY_BUCKETS,
     ),
     Metric("mailcascade_outage_open", _G, "1 while no mail can go out, else 0."),
     Metric(
@@ -176,10 +195,48 @@ WORKER_METRICS: Final = (
         "Time from an event's occurred_at to the relay's acceptance of its mail.",
         buckets=_END_TO_END,
     ),
+    Metric(
+        "mailcascade_restore_seconds",
+        _H,
+        "Time from a lane's turn to be restored until its ledger was up to date.",
+        buckets=_RESTORE,
+    ),
+    Metric(
+        "mailcascade_restored_entries_total",
+        _C,
+        "Ledger entries and suppressions that restores took from Kafka.",
+    ),
+    Metric(
+        "mailcascade_lanes_restoring",
+        _G,
+        "Lanes whose ledger is not up to date yet, so that their mails wait.",
+    ),
+    Metric(
+        "mailcascade_restoring_since_seconds",
+        _G,
+        "Since when the lane that is being restored has been, in seconds since the epoch; else "
+        "absent.",
+    ),
+    Metric(
+        "mailcascade_ledger_entries",
+        _G,
+        "Entries in the local ledgers of the lanes of this process.",
+    ),
+    Metric(
+        "mailcascade_ledger_bytes",
+        _G,
+        "Bytes that these ledgers take on the disk.",
+    ),
+    Metric(
+        "mailcascade_switches_off",
+        _G,
+        "How many things an operator has paused, by kind: template, tenant, tier, relay or all.",
+        ("kind",),
+    ),
 )
 
-
 PROJECTOR_METRICS: Final = (
+    _PROCESS,
     Metric(
         "mailcascade_projected_records_total",
         _C,
@@ -205,6 +262,11 @@ PROJECTOR_METRICS: Final = (
         ("topic_kind",),
     ),
     Metric(
+        "mailcascade_projector_behind_seconds",
+        _G,
+        "How long the status view has been behind; 0 while it has everything.",
+    ),
+    Metric(
         "mailcascade_projector_outage_open",
         _G,
         "1 while the projector waits for the database, kafka or the registry, else 0.",
@@ -215,6 +277,78 @@ PROJECTOR_METRICS: Final = (
         _C,
         "Mails that were removed from the status view because nothing changed for 30 days.",
     ),
+)
+
+EXPORTER_METRICS: Final = (
+    _PROCESS,
+    Metric(
+        "mailcascade_lag_records",
+        _G,
+        "Records that the workers have not finished; beyond the first some hundred of a lane "
+        "estimated by how many offsets are markers.",
+        ("topic_kind", "tier", "lane"),
+    ),
+    Metric(
+        "mailcascade_lag_seconds",
+        _G,
+        "Age of the oldest record that is not finished; 0 where there is none.",
+        ("topic_kind", "tier", "lane"),
+    ),
+    Metric(
+        "mailcascade_due_unsent_seconds",
+        _G,
+        "For how long the first unfinished record of a lane has been due at most, by tier; on the "
+        "main topic since its acceptance or not_before. 0 where none is due.",
+        ("tier",),
+    ),
+    Metric(
+        "mailcascade_committed_offsets",
+        _G,
+        "Sum of the offsets that the workers' group has committed.",
+        ("topic_kind", "tier"),
+    ),
+    Metric("mailcascade_group_members", _G, "Members of the workers' group."),
+    Metric(
+        "mailcascade_retention_left_seconds",
+        _G,
+        "Time until Kafka may delete the oldest record that is not finished; all of the retention "
+        "where there is none.",
+        ("topic_kind", "tier"),
+    ),
+    Metric(
+        "mailcascade_dlt_open_records",
+        _G,
+        "Dead letters about which nothing was done, without held ones, by the fingerprint of what "
+        "they died of; the largest 20, the others together as other.",
+        ("group", "template"),
+    ),
+    Metric("mailcascade_suppressions", _G, "Recipients that get no more mail."),
+    Metric(
+        "mailcascade_exporter_outage_open",
+        _G,
+        "1 while the exporter cannot look, so that what it shows is old, else 0.",
+    ),
+    Metric(
+        "mailcascade_exporter_refreshed_seconds",
+        _G,
+        "When the exporter last saw everything, in seconds since the epoch.",
+    ),
+    Metric(
+        "mailcascade_exporter_look_seconds",
+        _H,
+        "Time that one look took.",
+        buckets=_FAST,
+    ),
+)
+
+#: Every catalogue, by the deployable that shows it.
+CATALOGUES: Final[Mapping[str, tuple[Metric, ...]]] = MappingProxyType(
+    {
+        "ingest": INGEST_METRICS,
+        "worker": WORKER_METRICS,
+        "projector": PROJECTOR_METRICS,
+        "exporter": EXPORTER_METRICS,
+    }
 )
 
 

@@ -1,9 +1,9 @@
 """Metrics: a catalogue says which there are, a registry of its own holds their values."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from typing import Final, TypeVar
 
 from prometheus_client import (
@@ -12,9 +12,13 @@ from prometheus_client import (
     Gauge,
     Histogram,
     generate_latest,
-    start_http_server,
 )
 from prometheus_client import Metric as PrometheusMetric
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from runtime.tally import Tally
 
 T = TypeVar("T")
 
@@ -64,11 +68,34 @@ class _Registry(CollectorRegistry):
     def __init__(self, auto_describe: bool) -> None:
         super().__init__(auto_describe)
         self.refreshers: list[Callable[[], None]] = []
+        #: Metrics without labels that have no value.
+        self.hidden: set[str] = set()
 
     def collect(self) -> Iterator[PrometheusMetric]:
         for refresh in self.refreshers:
             refresh()
-        yield from super().collect()
+        yield from (metric for metric in super().collect() if metric.name not in self.hidden)
+
+
+class _Tallied(Collector):
+    """A histogram whose values are in tallies."""
+
+    def __init__(
+        self, metric: Metric, read: Callable[[], Iterable[tuple[Mapping[str, str], Tally]]]
+    ) -> None:
+        self._metric = metric
+        self._read = read
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        metric = self._metric
+        family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, tally in self._read():
+            # Copied at once: the sum of what is shown is the number that is shown.
+            below = list(accumulate(tally.counts))
+            bounds = [*map(floatToGoString, tally.bounds), "+Inf"]
+            values = [labels[label] for label in metric.labels]
+            family.add_metric(values, list(zip(bounds, below, strict=True)), tally.total)
+        yield family
 
 
 class Metrics:
@@ -92,13 +119,16 @@ class Metrics:
         return counter.labels(**labels) if metric.labels else counter
 
     def gauge(self, name: str, **labels: str) -> Gauge:
-        """Return the gauge with these label values.
+        """Return the gauge with these label values; it is shown from then on.
 
         Raises:
             UnknownMetric: the catalogue has no such gauge, or other labels.
         """
         metric, gauge = _found(self._gauges, name, labels)
-        return gauge.labels(**labels) if metric.labels else gauge
+        if metric.labels:
+            return gauge.labels(**labels)
+        self._registry.hidden.discard(name)
+        return gauge
 
     def forget(self, name: str, **labels: str) -> None:
         """Let the gauge with these label values disappear, if it is shown.
@@ -107,7 +137,10 @@ class Metrics:
             UnknownMetric: the catalogue has no such gauge, or other labels.
         """
         metric, gauge = _found(self._gauges, name, labels)
-        gauge.remove(*(labels[label] for label in metric.labels))
+        if metric.labels:
+            gauge.remove(*(labels[label] for label in metric.labels))
+        else:
+            self._registry.hidden.add(name)
 
     def histogram(self, name: str, **labels: str) -> Histogram:
         """Return the histogram with these label values.
@@ -117,6 +150,22 @@ class Metrics:
         """
         metric, histogram = _found(self._histograms, name, labels)
         return histogram.labels(**labels) if metric.labels else histogram
+
+    def tallied(
+        self, name: str, read: Callable[[], Iterable[tuple[Mapping[str, str], Tally]]]
+    ) -> None:
+        """Have a histogram read from tallies, by their labels, whenever it is about to be shown.
+
+        It is not observed in any other way.
+
+        Raises:
+            UnknownMetric: the catalogue has no such histogram, or `read` was given before.
+        """
+        if name not in self._histograms:
+            raise UnknownMetric(f"no histogram {name} in the catalogue, or it is read already")
+        metric, histogram = self._histograms.pop(name)
+        self._registry.unregister(histogram)
+        self._registry.register(_Tallied(metric, read))
 
     def before_each_look(self, refresh: Callable[[], None]) -> None:
         """Have something called, from any thread, whenever the values are about to be shown.
@@ -128,27 +177,6 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return every metric in Prometheus' text format."""
         return generate_latest(self._registry)
-
-    @contextmanager
-    def served(self, host: str, port: int) -> Iterator[int]:
-        """Show the metrics over HTTP while the context lasts; yields the port, for 0 a free one.
-
-        Raises:
-            MetricsNotShown: the address cannot be bound.
-        """
-        try:
-            server, thread = start_http_server(port, host, self._registry)
-        except OSError as error:
-            raise MetricsNotShown(
-                f"metrics cannot be shown on {host} port {port} (MAILCASCADE_METRICS_PORT): "
-                f"{error.strerror or error}"
-            ) from error
-        try:
-            yield int(server.server_address[1])
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def _add(self, metric: Metric) -> None:
         match metric.kind:

@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from runtime.clock import Clock
 from runtime.metrics import CONTENT_TYPE, Metrics, MetricsNotShown
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ class Readiness:
 
     ready: bool
     reasons: Sequence[str] = ()
+
+
+def started(metrics: Metrics, deployable: str, clock: Clock) -> Metrics:
+    """Return the metrics, which now tell when this process started; for every deployable."""
+    gauge = metrics.gauge("mailcascade_process_start_seconds", deployable=deployable)
+    gauge.set(clock.now_ms() / 1000)
+    return metrics
 
 
 class _Quiet(WSGIRequestHandler):

@@ -245,8 +245,17 @@ class Settings(BaseSettings):
     metrics_port: Port | None = Field(
         None,
         title="a port from 0 to 65535; 0 takes a free one",
-        description="Where a worker shows its metrics, on MAILCASCADE_HTTP_HOST; each further "
-        "process of a host takes the next port. None by default.",
+        description="Where a worker, projector or exporter shows its metrics, on "
+        "MAILCASCADE_HTTP_HOST; each further worker process of a host takes the next port. None by "
+        "default.",
+    )
+    exporter_seconds: float = Field(
+        15.0,
+        ge=1,
+        le=300,
+        allow_inf_nan=False,
+        title="seconds from 1 to 300",
+        description="How often the exporter looks at Kafka.",
     )
     otlp_endpoint: Annotated[str, AfterValidator(types.collector_url)] | None = Field(
         None,

@@ -47,7 +47,8 @@ class Manifest:
 _Word = TypeVar("_Word", bound=StrEnum)
 
 MANIFEST_FILE: Final = "template.toml"
-_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+#: What a template may be called.
+TEMPLATE_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _VARIABLE_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -155,7 +156,7 @@ class _Table:
 def _manifest(table: _Table, directory_name: str) -> Manifest:
     table.refuse_other_keys(_KEYS)
     name = table.text("name")
-    if name and not _NAME.fullmatch(name):
+    if name and not TEMPLATE_NAME.fullmatch(name):
         table.complain("name", "must be lower-case words joined by hyphens")
     elif name and name != directory_name:
         table.complain("name", f"must be the name of its directory, {directory_name!r}")

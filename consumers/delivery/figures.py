@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from runtime.clock import Clock
+from runtime.metric_catalogue import RELAY_REPLY_BUCKETS
+from runtime.tally import Tally
 
 
 class Step(StrEnum):
@@ -19,37 +20,16 @@ class Step(StrEnum):
     DOT = "dot"
 
 
-class Spent(NamedTuple):
-    """How often a relay was waited for, and how many seconds in all."""
-
-    times: int
-    seconds: float
-
-
-@dataclass(slots=True)
-class Meter:
-    """Adds up one step's times."""
-
-    times: int = 0
-    seconds: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.times += 1
-        self.seconds += seconds
-
-
 class Stopwatch:
-    """Adds up what a relay takes for each step. Written on one loop, read from any thread."""
+    """Counts what a relay takes for each step. Written on one loop, read from any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self.now = clock.monotonic
-        self.session, self.envelope, self.dot = Meter(), Meter(), Meter()
+        self.session, self.envelope, self.dot = (Tally(RELAY_REPLY_BUCKETS) for _ in Step)
 
-    def read(self) -> Mapping[Step, Spent]:
-        """Return what was added up since the start."""
-        meters = zip(Step, (self.session, self.envelope, self.dot), strict=True)
-        return {step: Spent(meter.times, meter.seconds) for step, meter in meters}
+    def read(self) -> Mapping[Step, Tally]:
+        """Return what was counted since the start, in seconds; it grows."""
+        return dict(zip(Step, (self.session, self.envelope, self.dot), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +51,4 @@ class RelayFigures:
     relay: str
     pool: PoolFigures
     paced: int
-    spent: Mapping[Step, Spent]
+    spent: Mapping[Step, Tally]

@@ -51,6 +51,8 @@ class Lane:
     whole: int
     sources: set[Partition] = field(default_factory=set)
     restoring: Ticket | None = None
+    #: When its ledger was asked for, milliseconds since the epoch.
+    asked_at: int = 0
     ledger: LaneLedger | None = None
 
     @property

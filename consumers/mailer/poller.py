@@ -84,6 +84,7 @@ class Poller:
         self._polled_at = parts.clock.monotonic()
         self._stopping = threading.Event()
         self._ending: Deadline | None = None
+        parts.telemetry.watch_lanes(parts.lanes.lanes)
 
     def stop(self) -> None:
         """Ask the loop to finish what is in hand and to leave the group."""
@@ -257,6 +258,7 @@ class Poller:
         for source in partitions:
             lanes.add(source, self._parts.ownership.acquire(source))
         for lane in lanes.to_restore():
+            lane.asked_at = self._parts.clock.now_ms()
             lane.restoring = self._parts.desk.fetch(lane.number, lane, self._parts.reports.put)
         self._parts.telemetry.rebalanced("assigned", lanes.numbers)
 

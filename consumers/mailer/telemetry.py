@@ -4,19 +4,23 @@ Every method may be called from any thread.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from consumers.delivery.blame import Blame
 from consumers.delivery.breaker import Outage
-from consumers.delivery.figures import RelayFigures, Spent, Step
+from consumers.delivery.figures import RelayFigures
+from consumers.mailer.census import Census, count
 from consumers.mailer.committer import Batch
+from consumers.mailer.lanes import Lane
 from retry_topics.failure import Accepted, Failure, Outcome
 from retry_topics.topology import Topology
+from runtime.kafka.connection import Connection
 from runtime.kafka.records import Record
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
+from runtime.tally import Tally
 
 _log = get_logger("mailer")
 
@@ -38,7 +42,7 @@ class Telemetry:
         self._dropped = metrics.counter("mailcascade_records_dropped_total")
         self._recovered = metrics.counter("mailcascade_journal_recovered_total")
         self._accepted = metrics.counter(
-            "mailcascade_outcomes_total", outcome="accepted", scope="", kind="", phase=""
+            "mailcascade_outcomes_total", outcome="accepted", scope="", kind="", phase="", rule=""
         )
         self._delivery = metrics.histogram("mailcascade_delivery_seconds")
         self._end_to_end = metrics.histogram("mailcascade_end_to_end_seconds")
@@ -51,15 +55,37 @@ class Telemetry:
         self._out: set[tuple[Blame, str]] = set()
         #: The rule that each breaker with a series is shown under.
         self._shown: dict[tuple[Blame, str], str] = {}
+        for kind in ("template", "tenant", "tier", "relay", "all"):
+            metrics.gauge("mailcascade_switches_off", kind=kind).set(0)
         for kind in Blame:
             metrics.gauge("mailcascade_breakers_open", kind=kind).set(0)
 
     def watch(self, figures: Callable[[], Sequence[RelayFigures]]) -> None:
         """Show how each relay stands, whenever somebody looks."""
-        shown: dict[tuple[str, Step], Spent] = {}
-        self._metrics.before_each_look(lambda: self._show(figures(), shown))
 
-    def _show(self, figures: Sequence[RelayFigures], shown: dict[tuple[str, Step], Spent]) -> None:
+        def replies() -> Iterator[tuple[Mapping[str, str], Tally]]:
+            for each in figures():
+                for step, tally in each.spent.items():
+                    yield {"relay": each.relay, "step": step}, tally
+
+        self._metrics.tallied("mailcascade_relay_reply_seconds", replies)
+        self._metrics.before_each_look(lambda: self._show(figures()))
+
+    def watch_lanes(self, lanes: Callable[[], Iterable[Lane]]) -> None:
+        """Show what the lanes hold, whenever somebody looks."""
+        self._metrics.before_each_look(lambda: self._show_census(count(lanes())))
+
+    def watch_connection(self, connection: Connection) -> None:
+        """Show whether a broker is connected."""
+        gauge = self._metrics.gauge("mailcascade_kafka_outage_open")
+        gauge.set_function(lambda: 0 if connection.connected else 1)
+
+    def restored(self, seconds: float, entries: int) -> None:
+        """Count a lane's ledger that is there, and what was read for it."""
+        self._metrics.histogram("mailcascade_restore_seconds").observe(seconds)
+        self._metrics.counter("mailcascade_restored_entries_total").inc(entries)
+
+    def _show(self, figures: Sequence[RelayFigures]) -> None:
         for each in figures:
             pool, gauge = each.pool, partial(self._metrics.gauge, relay=each.relay)
             for state, number in (("busy", pool.busy), ("idle", pool.idle)):
@@ -69,16 +95,16 @@ class Telemetry:
             gauge("mailcascade_relay_connection_limit", kind="adaptive").set(pool.limit)
             gauge("mailcascade_relay_waiting_mails", wait="connection").set(pool.waiting)
             gauge("mailcascade_relay_waiting_mails", wait="rate").set(each.paced)
-            counter = partial(self._metrics.counter, relay=each.relay)
-            for step, spent in each.spent.items():
-                before = shown.get((each.relay, step), Spent(0, 0.0))
-                counter("mailcascade_relay_answers_total", step=step).inc(
-                    spent.times - before.times
-                )
-                counter("mailcascade_relay_answer_seconds_total", step=step).inc(
-                    max(0.0, spent.seconds - before.seconds)
-                )
-                shown[each.relay, step] = spent
+
+    def _show_census(self, census: Census) -> None:
+        self._metrics.gauge("mailcascade_ledger_entries").set(census.entries)
+        self._metrics.gauge("mailcascade_ledger_bytes").set(census.bytes)
+        self._metrics.gauge("mailcascade_lanes_restoring").set(census.restoring)
+        since = "mailcascade_restoring_since_seconds"
+        if census.waits_since is None:
+            self._metrics.forget(since)
+        else:
+            self._metrics.gauge(since).set(census.waits_since / 1000)
 
     def read(self, records: Sequence[Record]) -> None:
         """Count records as they come from Kafka."""
@@ -102,15 +128,16 @@ class Telemetry:
         if isinstance(outcome, Accepted):
             self._accepted.inc()
             return
-        scope, kind, phase = "message", "ambiguous", "dot"
+        scope, kind, phase, rule = "message", "ambiguous", "dot", ""
         if isinstance(outcome, Failure):
-            scope, kind, phase = outcome.scope, outcome.kind, outcome.phase
+            scope, kind, phase, rule = outcome.scope, outcome.kind, outcome.phase, outcome.rule
         self._metrics.counter(
             "mailcascade_outcomes_total",
             outcome="failure" if isinstance(outcome, Failure) else "ambiguous",
             scope=scope,
             kind=kind,
             phase=phase,
+            rule=rule,
         ).inc()
 
     def accepted(self, age_ms: int) -> None:

@@ -178,7 +178,7 @@ class Projector:
         clock, telemetry = self._parts.clock, self._parts.telemetry
         began = clock.monotonic()
         changes, undecodable = self._patiently(lambda: _read(reader, followed.records))
-        behind = telemetry.behind(follower.behind())
+        behind = telemetry.behind(follower.behind(), followed.records)
         progress = Progress(changes, self._unwritten, clock.now_ms(), behind)
         self._patiently(lambda: self._parts.store.write(progress))
         self._unwritten = {}

@@ -3,29 +3,28 @@
 import asyncio
 import os
 import secrets
-import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Final
 
+from consumers.registry import registry_of
 from consumers.status.changes import ChangeReader
 from consumers.status.projector import Projector, ProjectorParts
 from consumers.status.reader import view_url
 from consumers.status.sources import Sources
 from consumers.status.store import ViewStore
 from consumers.status.telemetry import Telemetry
-from retry_topics.topology import topology_of
+from retry_topics.topology import Topology, topology_of
 from runtime.clock import SystemClock
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import client_properties
 from runtime.kafka.follower import Follower
-from runtime.kafka.registry import RegistryErrors, SchemaRegistry
-from runtime.lifecycle import StopSignal
+from runtime.lifecycle import run_in_thread
 from runtime.logs import get_logger
 from runtime.metric_catalogue import PROJECTOR_METRICS
 from runtime.metrics import Metrics
+from runtime.probes import Probes, started
 from runtime.settings import Settings
 from schemas.codec import EventCodec
-from schemas.errors import RegistryUnavailable, UnknownSchema
 
 _log = get_logger("projector")
 
@@ -46,16 +45,24 @@ def run_projector(settings: Settings, rebuild: bool) -> None:
     """
     if settings.database_url is None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-    metrics = Metrics(PROJECTOR_METRICS)
-    projector = Projector(_parts(settings, metrics), rebuild)
-    with _metrics_shown(settings, metrics):
+    clock, topology = SystemClock(), topology_of(settings)
+    metrics = started(Metrics(PROJECTOR_METRICS), "projector", clock)
+    telemetry = Telemetry(metrics, topology, clock)
+    projector = Projector(_parts(settings, topology, telemetry), rebuild)
+    shown = (
+        nullcontext()
+        if settings.metrics_port is None
+        else (
+            Probes(metrics, telemetry.readiness).served(settings.http_host, settings.metrics_port)
+        )
+    )
+    with shown:
         asyncio.run(_work(projector))
 
 
-def _parts(settings: Settings, metrics: Metrics) -> ProjectorParts:
-    topology = topology_of(settings)
+def _parts(settings: Settings, topology: Topology, telemetry: Telemetry) -> ProjectorParts:
     properties = client_properties(settings, role="projector")
-    codec = EventCodec(_resolver(settings))
+    codec = EventCodec(registry_of(settings))
     writer = secrets.token_hex(_TOKEN_BYTES)
     holder = f"{settings.instance_id}, process {os.getpid()}"
     key = settings.status_key
@@ -66,47 +73,15 @@ def _parts(settings: Settings, metrics: Metrics) -> ProjectorParts:
         make_reader=lambda hash_key, source: ChangeReader(
             topology, codec, hash_key, source.topics[topology.dlt]
         ),
-        telemetry=Telemetry(metrics, topology),
+        telemetry=telemetry,
         clock=SystemClock(),
         status_key=None if key is None else key.get_secret_value(),
     )
 
 
-def _resolver(settings: Settings) -> SchemaRegistry | None:
-    if settings.schema_registry_url is None:
-        return None
-    errors = RegistryErrors(unavailable=RegistryUnavailable, unknown=UnknownSchema)
-    return SchemaRegistry(settings.schema_registry_url, errors)
-
-
-def _metrics_shown(settings: Settings, metrics: Metrics) -> AbstractContextManager[object]:
-    if settings.metrics_port is None:
-        return nullcontext()
-    return metrics.served(settings.http_host, settings.metrics_port)
-
-
 async def _work(projector: Projector) -> None:
     """Run the projector's thread until a signal, or until it fails."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    failures: list[BaseException] = []
-
-    def project() -> None:
-        try:
-            projector.run()
-        except Exception as error:  # noqa: BLE001 - a thread's boundary: raised again below
-            failures.append(error)
-        loop.call_soon_threadsafe(ended.set)
-
-    async with StopSignal() as stop:
-        # A thread that hangs in a call must not hold back the end of the process.
-        threading.Thread(target=project, name="projector", daemon=True).start()
-        stopping = asyncio.ensure_future(stop.wait())
-        ending = asyncio.ensure_future(ended.wait())
-        await asyncio.wait((stopping, ending), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        projector.stop()
-        _, hanging = await asyncio.wait((ending,), timeout=_STOP_SECONDS)
-    if failures:
-        raise failures[0]
-    _log.info("projector.stopped", reason=stop.reason, cut_off=bool(hanging))
+    ended = await run_in_thread("projector", projector.run, projector.stop, _STOP_SECONDS)
+    if ended.failure is not None:
+        raise ended.failure
+    _log.info("projector.stopped", reason=ended.reason, cut_off=ended.cut_off)

@@ -1,13 +1,16 @@
 """What a projector counts and logs."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from consumers.status.freshness import Freshness
 from retry_topics.topology import Topology
-from runtime.kafka.records import Partition
+from runtime.clock import Clock
+from runtime.kafka.records import Partition, Record
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
+from runtime.probes import Readiness
 
 _log = get_logger("projector")
 
@@ -20,8 +23,11 @@ REGISTRY: Final = "registry"
 class Telemetry:
     """The projector's metrics; each kind of topic has its own values from the start."""
 
-    def __init__(self, metrics: Metrics, topology: Topology) -> None:
+    def __init__(self, metrics: Metrics, topology: Topology, clock: Clock) -> None:
         self._metrics = metrics
+        self._clock = clock
+        self._freshness = Freshness(clock.now_ms())
+        self._away: dict[str, str] = {}
         self._kinds = {
             topology.main: "main",
             topology.ledger: "ledger",
@@ -35,6 +41,15 @@ class Telemetry:
             metrics.counter("mailcascade_projector_undecodable_total", topic_kind=kind)
         for need in (DATABASE, KAFKA, REGISTRY):
             metrics.gauge("mailcascade_projector_outage_open", need=need).set(0)
+        metrics.gauge("mailcascade_projector_behind_seconds").set_function(
+            lambda: self._freshness.seconds(clock.now_ms())
+        )
+
+    def readiness(self) -> Readiness:
+        """Tell whether the view follows, and what it waits for; for any thread."""
+        # The list is made in one step, whatever is written meanwhile.
+        reasons = list(self._away.values())
+        return Readiness(not reasons, reasons)
 
     def projected(self, records: Mapping[str, int], undecodable: Mapping[str, int]) -> None:
         """Count what was written, by topic."""
@@ -52,8 +67,10 @@ class Telemetry:
         """Observe how long reading and writing a batch took."""
         self._metrics.histogram("mailcascade_projector_batch_seconds").observe(seconds)
 
-    def behind(self, partitions: Mapping[Partition, int]) -> int:
-        """Show how far behind the view is; return the sum."""
+    def behind(self, partitions: Mapping[Partition, int], taken: Iterable[Record]) -> int:
+        """Show how far behind the view is once it has what was taken; return the sum."""
+        last = {record.source: record.timestamp_ms for record in taken}
+        self._freshness.took(partitions, last, self._clock.now_ms())
         topics: Counter[str] = Counter(dict.fromkeys(self._kinds, 0))
         for partition, count in partitions.items():
             topics[partition.topic] += count
@@ -68,11 +85,13 @@ class Telemetry:
 
     def outage(self, need: str, reason: str) -> None:
         """Tell that something does not answer; it is tried again until it does."""
+        self._away[need] = f"{need} is away: {reason}"
         self._metrics.gauge("mailcascade_projector_outage_open", need=need).set(1)
         _log.warning("projector.outage", need=need, reason=reason)
 
     def recovered(self, need: str) -> None:
         """Tell that it answers again."""
+        self._away.pop(need, None)
         self._metrics.gauge("mailcascade_projector_outage_open", need=need).set(0)
         _log.info("projector.recovered", need=need)
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from runtime.kafka.client import Properties, client_logger
+from runtime.kafka.connection import Connection
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.records import Partition, Record
 from runtime.logs import get_logger
@@ -88,9 +89,11 @@ def consumer_properties(base: Properties, group: str, protocol: str) -> Properti
 class GroupConsumer:
     """A member of the consumer group."""
 
-    def __init__(self, properties: Properties, listener: RebalanceListener) -> None:
-        """Create the consumer from `consumer_properties`."""
-        self._consumer = Consumer(dict(properties), logger=client_logger())
+    def __init__(
+        self, properties: Properties, listener: RebalanceListener, connection: Connection
+    ) -> None:
+        """Create the consumer from `consumer_properties`; `connection` follows it."""
+        self._consumer = Consumer({**properties, **connection.hooks()}, logger=client_logger())
         self._eager = properties["group.protocol"] == "classic"
         self._polled = Polled([], {})
         self._listener = listener

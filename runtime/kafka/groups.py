@@ -15,7 +15,7 @@ _ATTEMPT_SECONDS: Final = 5.0
 
 
 class GroupReader:
-    """Reads one group's committed offsets. Thread-safe.
+    """Reads one group's committed offsets. Thread-safe, unless it keeps its consumer.
 
     Through a consumer that never joins: the admin client's `list_consumer_group_offsets` ends the
     process with SIGSEGV when a broker answers that it is not the coordinator (librdkafka 2.16.1).
@@ -24,13 +24,7 @@ class GroupReader:
     """
 
     def __init__(self, properties: Properties, group: str, timeout_seconds: float = 10.0) -> None:
-        own: Properties = {
-            "group.id": group,
-            "enable.auto.commit": False,
-            # Makes the answer wait for transactions that are being decided.
-            "isolation.level": "read_committed",
-        }
-        self._properties = {**properties, **own}
+        self._properties = _properties_of(properties, group, decided=True)
         self._address = str(properties["bootstrap.servers"])
         self._timeout = timeout_seconds
 
@@ -69,8 +63,66 @@ class GroupReader:
             raise translate(error, self._address) from error
         finally:
             consumer.close()
-        return {
-            Partition(part.topic, part.partition): part
-            for part in answer
-            if part.error is None and part.offset >= 0
-        }
+        return _known(answer)
+
+
+class GroupWatcher:
+    """Reads one group's committed offsets again and again. Owned by one thread.
+
+    It keeps its consumer, for one that is made for a question costs more than the question, and
+    makes another one after a question that failed. The answer does not wait for transactions that
+    are being decided: with a busy group there is always one.
+    """
+
+    def __init__(self, properties: Properties, group: str, timeout_seconds: float) -> None:
+        self._properties = _properties_of(properties, group, decided=False)
+        self._address = str(properties["bootstrap.servers"])
+        self._timeout = timeout_seconds
+        self._consumer: Consumer | None = None
+
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the next offset to read of each partition that the group has committed.
+
+        Raises:
+            KafkaFault: the brokers did not answer, or refused.
+        """
+        asked = [TopicPartition(topic, number) for topic, number in partitions]
+        if self._consumer is None:
+            self._consumer = Consumer(self._properties, logger=client_logger())
+        try:
+            answer = self._consumer.committed(asked, self._timeout)
+        except KafkaException as error:
+            self.close()
+            raise translate(error, self._address) from error
+        for part in answer:
+            if part.error is not None:
+                self.close()
+                raise translate(part.error, self._address)
+        return {partition: part.offset for partition, part in _known(answer).items()}
+
+    def close(self) -> None:
+        """Close the connection; a further question opens another one."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
+
+
+def _properties_of(properties: Properties, group: str, *, decided: bool) -> Properties:
+    """Return the properties of a consumer that asks for a group's offsets and never joins it.
+
+    With `decided` its answers wait for transactions that are being decided.
+    """
+    return {
+        **properties,
+        "group.id": group,
+        "enable.auto.commit": False,
+        "isolation.level": "read_committed" if decided else "read_uncommitted",
+    }
+
+
+def _known(answer: Iterable[TopicPartition]) -> dict[Partition, TopicPartition]:
+    return {
+        Partition(part.topic, part.partition): part
+        for part in answer
+        if part.error is None and part.offset >= 0
+    }

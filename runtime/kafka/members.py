@@ -13,15 +13,27 @@ _SECONDS: Final = 10.0
 _QUIET: Final = 0
 
 
-def members_of(properties: Properties, group: str) -> int:
-    """Return the number of members; a group that does not exist has none.
+class Members:
+    """Counts a group's members, by one connection that is kept. Thread-safe."""
 
-    Raises:
-        KafkaFault: the brokers do not answer, or refuse.
-    """
-    client = AdminClient({**properties, "log_level": _QUIET})
-    futures = client.describe_consumer_groups([group], request_timeout=_SECONDS)
-    try:
-        return len(futures[group].result().members)
-    except KafkaException as error:
-        raise translate(error, str(properties["bootstrap.servers"])) from error
+    def __init__(
+        self, properties: Properties, group: str, timeout_seconds: float = _SECONDS
+    ) -> None:
+        self._client = AdminClient({**properties, "log_level": _QUIET})
+        self._address = str(properties["bootstrap.servers"])
+        self._group = group
+        self._timeout = timeout_seconds
+
+    def count(self) -> int:
+        """Return the number of members; a group that does not exist has none.
+
+        Raises:
+            KafkaFault: the brokers do not answer, or refuse.
+        """
+        futures = self._client.describe_consumer_groups(
+            [self._group], request_timeout=self._timeout
+        )
+        try:
+            return len(futures[self._group].result().members)
+        except KafkaException as error:
+            raise translate(error, self._address) from error

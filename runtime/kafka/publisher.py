@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-import msgspec
 from confluent_kafka import KafkaException, Producer
 
 from runtime.clock import Clock, Deadline
 from runtime.kafka.client import client_logger, error_hook
+from runtime.kafka.connection import Connection
 from runtime.kafka.errors import KafkaRefused
 from runtime.kafka.pending import PendingRecords, Publishable
 from runtime.kafka.published import (
@@ -48,18 +48,7 @@ _REQUIRED: Final[dict[str, object]] = {
     # Java's choice of partition, so that every client puts a recipient into the same lane.
     "partitioner": "murmur2_random",
     "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
-    "statistics.interval.ms": 1000,
 }
-
-
-class _Broker(msgspec.Struct):
-    state: str
-
-
-class _Statistics(msgspec.Struct):
-    """The part of librdkafka's statistics that says whether somebody is connected."""
-
-    brokers: dict[str, _Broker] = {}
 
 
 class Publisher:
@@ -69,9 +58,8 @@ class Publisher:
         self._properties = {**_TUNED, **properties, **_REQUIRED}
         self._open: set[PendingRecords] = set()
         self._clock = clock
-        self._down_since: float | None = clock.monotonic()
-        self._reason = "no broker is connected yet"
-        self._fatal = False
+        self._connection = Connection(clock, "publisher")
+        self._broken_by = ""
 
     def start(self) -> None:
         """Connect in the background; to be called in the event loop that will publish.
@@ -81,7 +69,7 @@ class Publisher:
         """
         self._loop = asyncio.get_running_loop()
         self._broken = asyncio.Event()
-        hooks = {"error_cb": error_hook(self._on_fault), "stats_cb": self._on_statistics}
+        hooks = {**self._connection.hooks(), "error_cb": error_hook(self._on_fault)}
         try:
             self._producer = Producer({**self._properties, **hooks}, logger=client_logger())
         except KafkaException as error:
@@ -108,17 +96,17 @@ class Publisher:
 
     def healthy(self) -> bool:
         """Tell whether a broker is connected, as far as known; at most some 2 s behind."""
-        return self._down_since is None
+        return self._connection.connected and not self._broken_by
 
     @property
     def reason(self) -> str:
         """Why it is not healthy; empty while it is."""
-        return self._reason
+        return self._broken_by or self._connection.reason
 
     @property
     def fatal(self) -> bool:
         """Tell whether the producer broke for good, so that only a new process helps."""
-        return self._fatal
+        return bool(self._broken_by)
 
     async def broken(self) -> None:
         """Return when the producer broke for good."""
@@ -169,10 +157,9 @@ class Publisher:
 
     def _unreachable(self) -> PublishError | None:
         """Tell callers at once what others waited for in vain."""
-        down = self._down_since
-        if down is None or self._clock.monotonic() - down <= DELIVERY_SECONDS:
+        if self._connection.down_seconds() <= DELIVERY_SECONDS:
             return None
-        return PublishUnavailable(self._reason, RETRY_OUTAGE)
+        return PublishUnavailable(self.reason, RETRY_OUTAGE)
 
     def _poll(self) -> None:
         try:
@@ -186,27 +173,8 @@ class Publisher:
         self._timer = self._loop.call_later(seconds, self._poll)
 
     def _on_fault(self, name: str, fatal: bool) -> None:
-        _log.debug("publisher.kafka_fault", error=name, fatal=fatal)
+        self._connection.faulted(name, fatal)
         if fatal:
-            self._set_broken(f"the producer broke for good ({name})")
-        elif name == "_ALL_BROKERS_DOWN":
-            self._set_down(f"Kafka is not reachable ({name})")
-
-    def _on_statistics(self, text: str) -> None:
-        brokers = msgspec.json.decode(text, type=_Statistics).brokers.values()
-        if self._fatal or not any(broker.state == "UP" for broker in brokers):
-            self._set_down(self._reason or "Kafka is not reachable (no broker is connected)")
-        elif self._down_since is not None:
-            _log.info("publisher.connected")
-            self._down_since, self._reason = None, ""
-
-    def _set_broken(self, reason: str) -> None:
-        self._fatal = True
-        self._set_down(reason)
-        self._broken.set()
-
-    def _set_down(self, reason: str) -> None:
-        if self._down_since is None:
-            _log.warning("publisher.disconnected", reason=reason)
-            self._down_since = self._clock.monotonic()
-        self._reason = reason
+            self._broken_by = f"the producer broke for good ({name})"
+            self._connection.lost(self._broken_by)
+            self._broken.set()

@@ -54,7 +54,7 @@ async def test_connections_and_those_who_wait_are_shown(
     assert (after[connections % "busy"], after[connections % "idle"]) == (0, 1)
     assert after['mailcascade_relay_waiting_mails{wait="connection"}'] == 0
     assert after['mailcascade_relay_connection_limit{kind="adaptive"}'] == 1
-    answers = 'mailcascade_relay_answers_total{step="%s"}'
+    answers = 'mailcascade_relay_reply_seconds_count{step="%s"}'
     assert [after[answers % step] for step in Step] == [1, 2, 2]
 
 
@@ -73,5 +73,5 @@ async def test_the_time_that_a_relay_takes_is_shown_by_step(
     (figures,) = delivery.figures()
     await delivery.close()
 
-    assert figures.spent[Step.DOT].seconds > 0.25
-    assert figures.spent[Step.ENVELOPE].seconds + figures.spent[Step.SESSION].seconds < 0.25
+    assert figures.spent[Step.DOT].total > 0.25
+    assert figures.spent[Step.ENVELOPE].total + figures.spent[Step.SESSION].total < 0.25

@@ -153,6 +153,7 @@ class Host:
                 place=StorePlace(state_dir, wait_seconds=0.5),
                 boot_id=boot_id,
                 clock=clock,
+                restored=lambda seconds, entries: None,
             )
         )
 

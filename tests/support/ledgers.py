@@ -22,6 +22,10 @@ class MemoryStore:
         """Tell whether the recipient with this hash gets no mail."""
         return self.suppressions.get(address_hash, False)
 
+    def size(self) -> tuple[int, int]:
+        """Return how many entries there are; they take no bytes."""
+        return len(self.entries), 0
+
     def apply(self, changes: Changes) -> None:
         """Store the changes and their offsets."""
         self.entries |= dict(changes.entries)

@@ -18,6 +18,7 @@ from consumers.delivery.outcome import shipped_classifier
 from consumers.mailer.outages import OpenOutage, OutageBook
 from consumers.mailer.slots import Slot
 from runtime.clock import SystemClock
+from runtime.kafka.connection import Connection
 from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics
 from runtime.settings import load_settings
@@ -194,6 +195,7 @@ class WorkerThread:
                     clock=SystemClock(),
                     slot=slot,
                     outages=self.outages,
+                    connection=Connection(SystemClock(), "worker"),
                     recoveries=self._recoveries,
                     checkpoint=lambda step: None,
                     tracer=None,

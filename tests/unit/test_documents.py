@@ -11,7 +11,7 @@ from console.failures import ExitCode
 from console.stack.catcher.script import RULES
 from retry_topics import headers
 from retry_topics.policy import DeadReason
-from runtime.metric_catalogue import INGEST_METRICS, PROJECTOR_METRICS, WORKER_METRICS, as_table
+from runtime.metric_catalogue import CATALOGUES, as_table
 from runtime.setting_report import describe, explain
 from runtime.setting_sources import CONFIG_NAME
 from runtime.settings import FIELDS, env_name, load_settings
@@ -25,11 +25,6 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 MOST_README_LINES = 150
-CATALOGUES = {
-    "ingest": INGEST_METRICS,
-    "worker": WORKER_METRICS,
-    "projector": PROJECTOR_METRICS,
-}
 #: Shown as an example of a name that is refused.
 REFUSED_SETTINGS = {"MAILCASCADE_TIER"}
 TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)

@@ -60,6 +60,8 @@ class RestorerParts:
     place: StorePlace
     boot_id: str
     clock: Clock
+    #: Told of each restore that is done: the seconds that it took, and the entries that it read.
+    restored: Callable[[float, int], object]
     #: Between attempts; doubled each time, within bounds.
     pause_seconds: float = 0.25
 
@@ -103,7 +105,7 @@ class CatchUp:
         if self._stopped():
             return None
         store.prune(self._today())
-        self._progress.end()
+        self._with.restored(*self._progress.end())
         self._store = None
         return store
 
@@ -222,14 +224,15 @@ class Progress:
             percent = 100 * (self._total - self._offsets_left()) // max(1, self._total)
             self._log.info("lane.restoring", entries=self._entries, percent=percent)
 
-    def end(self) -> None:
-        """Tell what was done."""
+    def end(self) -> tuple[float, int]:
+        """Tell what was done; return the seconds that it took and the entries that were read."""
         if self._unreadable:
             self._log.warning("lane.entries_unreadable", count=self._unreadable)
         seconds = round(self._clock.monotonic() - self._started, 3)
         self._log.info(
             "lane.restored", entries=self._entries, seconds=seconds, rebuilt=self.rebuilt or "no"
         )
+        return seconds, self._entries
 
     def _offsets_left(self) -> int:
         return sum(max(0, span.end - span.start) for span in self._left.values())

@@ -40,6 +40,10 @@ class GatheringStore:
         """Tell whether the recipient with this hash gets no mail."""
         return self._store.suppression(address_hash)
 
+    def size(self) -> tuple[int, int]:
+        """Return how much is stored; see `LaneStore.size`."""
+        return self._store.size()
+
     def apply(self, changes: Changes) -> None:
         """Take note of changes, and store what was gathered if it is time to.
 

@@ -111,6 +111,10 @@ class LaneStore:
         """Tell whether the recipient with this hash gets no mail."""
         return self._tables.suppressed(address_hash)
 
+    def size(self) -> tuple[int, int]:
+        """Return how many entries are stored, and how many bytes they take; for any thread."""
+        return self._tables.size()
+
     def apply(self, changes: Changes) -> None:
         """Store the changes and their offsets, all or none; an offset is never lowered."""
         packed = {event_id: pack(standing) for event_id, standing in changes.entries}

@@ -190,6 +190,12 @@ class Tables:
         with _translated():
             return self._used(self._environment)
 
+    def size(self) -> tuple[int, int]:
+        """Return how many entries there are, and how many bytes of the file are in use."""
+        with _translated(), self._handles, self._environment.begin() as transaction:
+            entries = sum(transaction.stat(day)["entries"] for day in self._newest_first)
+            return entries, self._used(self._environment)
+
     def close(self) -> None:
         """End the environment; what was stored is in the system's hands, not yet on the disk."""
         with self._handles:

@@ -1,11 +1,12 @@
 """Only what the catalogue has can be counted, and what was counted is shown."""
 
-import urllib.request
-
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from runtime.metric_catalogue import INGEST_METRICS, WORKER_METRICS, as_table
-from runtime.metrics import Metric, MetricKind, Metrics, MetricsNotShown, UnknownMetric
+from runtime.metric_catalogue import CATALOGUES, as_table
+from runtime.metrics import Metric, MetricKind, Metrics, UnknownMetric
+from runtime.tally import Tally
 
 _COUNTER = Metric("mailcascade_things_total", MetricKind.COUNTER, "Things.", ("kind",))
 _GAUGE = Metric("mailcascade_open", MetricKind.GAUGE, "Open.")
@@ -28,29 +29,6 @@ def test_what_was_measured_is_shown(metrics: Metrics) -> None:
     assert 'mailcascade_things_total{kind="a"} 2.0' in text
     assert "mailcascade_open 1.0" in text
     assert 'mailcascade_wait_seconds_bucket{le="1.0"} 1.0' in text
-
-
-def test_the_metrics_can_be_scraped(metrics: Metrics) -> None:
-    """A worker, which has no API, shows its metrics on a port of its own, and then no longer."""
-    metrics.gauge("mailcascade_open").set(1)
-
-    with metrics.served("127.0.0.1", 0) as port:
-        url = f"http://127.0.0.1:{port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            assert b"mailcascade_open 1.0" in answer.read()
-
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(url, timeout=5)
-
-
-def test_a_port_that_is_taken_is_named_with_its_setting(metrics: Metrics) -> None:
-    """Whoever reads it knows what to change."""
-    with (
-        metrics.served("127.0.0.1", 0) as port,
-        pytest.raises(MetricsNotShown, match=rf"port {port} \(MAILCASCADE_METRICS_PORT\): "),
-        metrics.served("127.0.0.1", port),
-    ):
-        pass
 
 
 def test_a_name_that_the_catalogue_does_not_have_raises(metrics: Metrics) -> None:
@@ -93,7 +71,7 @@ def test_a_metric_follows_the_naming_rules(
         Metric(name, kind, "Help.", buckets=buckets)
 
 
-@pytest.mark.parametrize("catalogue", [INGEST_METRICS, WORKER_METRICS])
+@pytest.mark.parametrize("catalogue", CATALOGUES.values(), ids=CATALOGUES)
 def test_every_catalogue_can_be_shown_and_documented(catalogue: tuple[Metric, ...]) -> None:
     """Names are unique, each has a sentence, each is a row of the table."""
     shown = Metrics(catalogue).exposition().decode()
@@ -113,3 +91,44 @@ def test_values_are_brought_up_to_date_before_they_are_shown(metrics: Metrics) -
 
     assert b"mailcascade_open 3.0" in metrics.exposition()
     assert b"mailcascade_open 4.0" in metrics.exposition()
+
+
+def test_what_has_no_value_is_not_shown(metrics: Metrics) -> None:
+    """Until it has one, with labels and without."""
+    metrics.gauge("mailcascade_open").set(1)
+    metrics.forget("mailcascade_open")
+    assert b"mailcascade_open" not in metrics.exposition()
+
+    metrics.gauge("mailcascade_open").set(2)
+    assert b"mailcascade_open 2.0" in metrics.exposition()
+
+
+@given(st.lists(st.floats(0, 20)))
+def test_a_tally_is_shown_as_a_histogram_would_be(amounts: list[float]) -> None:
+    """Bucket by bucket, in number and in sum."""
+    labelled = Metric(
+        "mailcascade_wait_seconds", MetricKind.HISTOGRAM, "Wait.", ("step",), (0.1, 1.0, 10.0)
+    )
+    observed, tallied = Metrics([labelled]), Metrics([labelled])
+    tally = Tally(labelled.buckets)
+    tallied.tallied("mailcascade_wait_seconds", lambda: [({"step": "dot"}, tally)])
+    histogram = observed.histogram("mailcascade_wait_seconds", step="dot")
+    for amount in amounts:
+        tally.add(amount)
+        histogram.observe(amount)
+
+    def samples(metrics: Metrics) -> list[str]:
+        lines = metrics.exposition().decode().splitlines()
+        return [line for line in lines if not line.startswith("#") and "_created" not in line]
+
+    assert sorted(samples(tallied)) == sorted(samples(observed))
+
+
+def test_what_is_tallied_is_not_observed_beside(metrics: Metrics) -> None:
+    """One of the two would be lost without a word."""
+    metrics.tallied("mailcascade_wait_seconds", list)
+
+    with pytest.raises(UnknownMetric):
+        metrics.histogram("mailcascade_wait_seconds")
+    with pytest.raises(UnknownMetric):
+        metrics.tallied("mailcascade_wait_seconds", list)

@@ -32,6 +32,12 @@ class Log:
         self.held_back = threading.Event()
         self.held_back.set()
         self.asked = 0
+        self.restores: list[int] = []
+
+    def restored(self, seconds: float, entries: int) -> None:
+        """Take note of a restore that is done."""
+        assert seconds >= 0
+        self.restores.append(entries)
 
     def cluster_id(self) -> str:
         return "cluster"
@@ -70,7 +76,10 @@ def log() -> Log:
 
 def _parts(log: Log, state_dir: Path) -> RestorerParts:
     place = StorePlace(state_dir, wait_seconds=0)
-    return RestorerParts(TOPOLOGY, log, log, place, BOOT_ID, SystemClock(), pause_seconds=0.01)
+    clock = SystemClock()
+    return RestorerParts(
+        TOPOLOGY, log, log, place, BOOT_ID, clock, log.restored, pause_seconds=0.01
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The exporter: how far behind the workers are, seen from outside, so also while none lives."""
