@@ -192,7 +192,8 @@ WORKER_METRICS: Final = (
     Metric(
         "mailcascade_end_to_end_seconds",
         _H,
-        "Time from an event's occurred_at to the relay's acceptance of its mail.",
+        "Time from an event's occurred_at, or its not_before, to the relay's acceptance of its "
+        "mail; without replays.",
         buckets=_END_TO_END,
     ),
     Metric(

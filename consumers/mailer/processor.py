@@ -142,7 +142,7 @@ class Processor:
         if isinstance(reached, Completion):
             return reached
         if isinstance(reached, Accepted):
-            self._parts.telemetry.accepted(self._parts.clock.now_ms() - decoded.occurred_at)
+            self._parts.telemetry.accepted(decoded, journey.generation, self._parts.clock.now_ms())
             return self._parts.endings.sent(job, journey, reached.reply)
         return self._failed(job, journey, reached, decoded)
 

@@ -21,9 +21,14 @@ from runtime.kafka.records import Record
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.tally import Tally
+from schemas.events import SignupEvent
+from schemas.mail_states import MailState
 
 _log = get_logger("mailer")
 
+_COMMITTED: Final = "committed"
+_ABORTED: Final = "aborted"
+_DLT: Final = "dlt"
 _SINCE: Final = "mailcascade_breaker_open_since_seconds"
 #: Breakers with a series of their own; thousands of domains can be out.
 _MOST_SHOWN: Final = 100
@@ -55,10 +60,23 @@ class Telemetry:
         self._out: set[tuple[Blame, str]] = set()
         #: The rule that each breaker with a series is shown under.
         self._shown: dict[tuple[Blame, str], str] = {}
+        self._show_what_may_happen()
         for kind in ("template", "tenant", "tier", "relay", "all"):
             metrics.gauge("mailcascade_switches_off", kind=kind).set(0)
         for kind in Blame:
             metrics.gauge("mailcascade_breakers_open", kind=kind).set(0)
+
+    def _show_what_may_happen(self) -> None:
+        """Begin at 0: Prometheus takes the first value that it sees of a counter for no growth."""
+        counter = self._metrics.counter
+        for state in set(MailState) - {MailState.QUEUED}:
+            counter("mailcascade_states_total", state=state)
+        for destination in (*(tier.label for tier in self._topology.tiers), _DLT):
+            counter("mailcascade_forwards_total", destination=destination)
+        for result in (_COMMITTED, _ABORTED):
+            counter("mailcascade_commits_total", result=result)
+        for change in ("assigned", "revoked", "lost"):
+            counter("mailcascade_rebalances_total", change=change)
 
     def watch(self, figures: Callable[[], Sequence[RelayFigures]]) -> None:
         """Show how each relay stands, whenever somebody looks."""
@@ -140,9 +158,14 @@ class Telemetry:
             rule=rule,
         ).inc()
 
-    def accepted(self, age_ms: int) -> None:
-        """Count a mail that the relay took, this long after its event came about."""
-        self._end_to_end.observe(max(0, age_ms) / 1000)
+    def accepted(self, event: SignupEvent, generation: int, now: int) -> None:
+        """Count how long after its time the relay took a mail, unless that is a replay.
+
+        A mail's time is its not_before or when it came about; a replay's is a person's affair.
+        """
+        if generation == 0:
+            late_ms = now - max(event.occurred_at, event.not_before or 0)
+            self._end_to_end.observe(max(0, late_ms) / 1000)
 
     def dropped(self) -> None:
         """Count a record that the ledger knows to be a repeat."""
@@ -158,7 +181,7 @@ class Telemetry:
 
     def committed(self, batches: Sequence[Batch], seconds: float, counted: bool) -> None:
         """Count a transaction and, if it counted, what it carried."""
-        result = "committed" if counted else "aborted"
+        result = _COMMITTED if counted else _ABORTED
         self._metrics.counter("mailcascade_commits_total", result=result).inc()
         self._commit_seconds.observe(seconds)
         if not counted:
@@ -222,5 +245,5 @@ class Telemetry:
         if topic in (self._topology.ledger, self._topology.suppressions):
             return
         tier = self._topology.tier_of(topic)
-        destination = tier.label if tier else "dlt"
+        destination = tier.label if tier else _DLT
         self._metrics.counter("mailcascade_forwards_total", destination=destination).inc(number)
