@@ -1,12 +1,13 @@
 """What commands about mails do with Kafka: read topics from end to end, and write a few records."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from runtime.clock import Clock
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import client_properties
+from runtime.kafka.errors import TopicMissing
 from runtime.kafka.members import Members
 from runtime.kafka.reader import TopicReader
 from runtime.kafka.records import OutRecord, Record
@@ -22,6 +23,9 @@ class Cluster(Protocol):
 
     def members(self, group: str) -> int:
         """Return how many members a consumer group has."""
+
+    def configs(self, topic: str) -> Mapping[str, str]:
+        """Return a topic's whole configuration."""
 
     def records(self, topic: str, numbers: Collection[int] | None = None) -> Iterator[Record]:
         """Yield what is committed in a topic, or in these partitions of it, each in order."""
@@ -61,6 +65,14 @@ class KafkaCluster:
         """Return how many members a consumer group has."""
         self._reach()
         return Members(self._properties, group).count()
+
+    def configs(self, topic: str) -> Mapping[str, str]:
+        """Return a topic's whole configuration."""
+        self._reach()
+        found = self._admin.topics([topic])
+        if topic not in found:
+            raise TopicMissing.named(topic)
+        return found[topic].configs
 
     def records(self, topic: str, numbers: Collection[int] | None = None) -> Iterator[Record]:
         """Yield what is committed in a topic, or in these partitions of it, each in order."""

@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     app.command()(cancel)
     app.command()(suppress)
     app.command()(unsuppress)
+    app.command()(erase)
     app.add_typer(suppressions_app, name="suppressions")
     app.add_typer(held_app, name="held")
 
@@ -190,6 +191,24 @@ def held_discard(mails: Ids, reason: Reason = "") -> None:
     named = named_mails(mails)
     with _held_desk(reason) as desk:
         desk.discard(named, print)
+
+
+def erase(
+    address: Annotated[str, typer.Argument(help="The person's address.")], as_json: Json = False
+) -> None:
+    """Remove a person's mails from the status view, and tell what remains and until when."""
+    from console.erasure import look, show_report  # noqa: PLC0415
+    from consumers.status import erasure  # noqa: PLC0415
+    from consumers.status.reader import StatusUnavailable, view_url  # noqa: PLC0415
+
+    recipient = named_recipient(address)
+    with _at_work() as work, explained(StatusUnavailable):
+        key = work.settings.status_key
+        secret = None if key is None else key.get_secret_value()
+        erased = erasure.erase(view_url(work.settings), secret, recipient)
+        report = look(work.cluster, work.topology, erased, recipient)
+    if code := show_report(report, as_json, print):
+        raise typer.Exit(code)
 
 
 class _Work:

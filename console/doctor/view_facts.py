@@ -9,7 +9,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from console.doctor.finding import Answer, Unasked
 from consumers.status.database import UnusableUrl, open_reader, reason_of
-from consumers.status.reader import key_check
+from consumers.status.recipients import key_check
 from consumers.status.store import Source
 from consumers.status.tables import ONLY, SOURCES, VIEW
 from consumers.status.upgrade import TablesAre, tables_are

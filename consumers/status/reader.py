@@ -26,13 +26,13 @@ from consumers.status.letters import (
     standing,
 )
 from consumers.status.outages import FRESH_MS, may_wait, pausing, read_told
+from consumers.status.recipients import NotHashed, recipient_hash
 from consumers.status.states import in_state, shown_as
 from consumers.status.tables import MAILS, ONLY, OUTAGES, VIEW, storable
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from schemas.mail_states import MailState
 from schemas.outages import KnownOutage, WorkerOutages
-from schemas.privacy import address_hash, keyed_hash
 
 _Row = Row[*tuple[Any, ...]]
 _Select = Select[*tuple[Any, ...]]
@@ -223,7 +223,8 @@ class StatusReader:
             if query.recipient is None:
                 rows = self._by_state(connection, query, where, now)
             else:
-                where.append(MAILS.c.recipient_hash == self._hash(connection, query.recipient))
+                hashed = recipient_hash(connection, self._key, query.recipient)
+                where.append(MAILS.c.recipient_hash == hashed)
                 if query.states:
                     where.append(or_(*(in_state(state, now) for state in query.states)))
                 rows = connection.execute(_page(where, query)).all()
@@ -283,7 +284,7 @@ class StatusReader:
         try:
             with self._opened().connect() as connection:
                 yield connection
-        except UnusableUrl as error:
+        except (UnusableUrl, NotHashed) as error:
             raise StatusUnavailable(str(error)) from error
         except SQLAlchemyError as error:
             reason = reason_of(error)
@@ -316,26 +317,6 @@ class StatusReader:
             found += connection.execute(_page(wanted, query)).all()
         found.sort(key=lambda row: (row.accepted_at, row.event_id), reverse=True)
         return found
-
-    def _hash(self, connection: Connection, address: str) -> bytes:
-        row = connection.execute(
-            select(VIEW.c.made_key, VIEW.c.key_check).where(VIEW.c.id == ONLY)
-        ).one_or_none()
-        key = self._key
-        if row is None:
-            raise StatusUnavailable("the status view is empty; start `mailcascade projector`")
-        if key is None:
-            key = row.made_key.encode()
-        if row.key_check is not None and row.key_check != key_check(key):
-            raise StatusUnavailable(
-                "the view's recipients were hashed with another MAILCASCADE_STATUS_KEY"
-            )
-        return keyed_hash(key, address)
-
-
-def key_check(key: bytes) -> str:
-    """Return what tells one key of recipients' hashes from another without giving it away."""
-    return address_hash(keyed_hash(key, "key-check").hex()).hex()
 
 
 def _conditions(query: StatusQuery) -> Iterator[ColumnElement[bool]]:

@@ -41,7 +41,7 @@ from consumers.status.database import (
 from consumers.status.letter_store import LetterTables, prune_letters
 from consumers.status.mail import Mail, mail_of, row_of
 from consumers.status.outages import write_told
-from consumers.status.reader import key_check
+from consumers.status.recipients import key_check
 from consumers.status.tables import (
     LETTERS,
     MAILS,

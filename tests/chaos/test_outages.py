@@ -30,7 +30,7 @@ def _waits_for(view: StatusReader, event: SignupEvent) -> tuple[KnownOutage, ...
 def test_a_relay_that_is_down_moves_nothing_and_uses_no_attempt(
     broker: BrokerAddress, topics: TopicsFactory, catcher: CatcherThread, tmp_path: Path
 ) -> None:
-    """Longer than all tiers every record stays on main, and the view says why; then all are sent."""
+    """Longer than all tiers all records stay on main, and the view says why; then all are sent."""
     kafka = Kafka(broker.bootstrap, topics("1s,2s,4s", 4))
     log = tmp_path / "worker.log"
     addresses = [f"user{number}@example.com" for number in range(300)]

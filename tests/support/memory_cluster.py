@@ -1,7 +1,7 @@
 """A cluster in memory, for what commands do with topics."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.partitioner import partition_of
@@ -17,6 +17,7 @@ class MemoryCluster:
     def __init__(self, count: int = 4) -> None:
         self.count = count
         self.workers = 0
+        self.settings: dict[str, Mapping[str, str]] = {}
         self.written: list[OutRecord] = []
         self.refusals: list[KafkaFault] = []
         self._records: dict[str, list[Record]] = defaultdict(list)
@@ -29,6 +30,10 @@ class MemoryCluster:
     def members(self, group: str) -> int:
         """Return how many workers there are."""
         return self.workers
+
+    def configs(self, topic: str) -> Mapping[str, str]:
+        """Return what is set of a topic; by itself, nothing is."""
+        return self.settings.get(topic, {})
 
     def records(self, topic: str, numbers: Collection[int] | None = None) -> Iterator[Record]:
         """Yield a topic's records partition by partition."""
