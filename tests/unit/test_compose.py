@@ -5,6 +5,7 @@ import shutil
 import ssl
 import subprocess
 import tomllib
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,13 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
-PARTS = ["ingest", "projector", "topics", "worker"]
+PARTS = ["exporter", "ingest", "projector", "topics", "worker"]
+LISTENERS = [
+    ("exporter", "metrics_port"),
+    ("ingest", "http_port"),
+    ("projector", "metrics_port"),
+    ("worker", "metrics_port"),
+]
 DEVELOPMENT_KEY = "mck_development_only"
 
 needs_openssl = pytest.mark.skipif(
@@ -53,8 +60,17 @@ def _settings(service: str) -> Settings:
 
 
 def test_the_pipeline_is_complete() -> None:
-    """Kafka, a mail server, the topics, the API, the projector and workers."""
-    assert set(SERVICES) == {"kafka", "certificates", "mailpit", *PARTS}
+    """Kafka, a mail server, the topics, the API, the projector and workers; more by profiles."""
+    by_profile: dict[str, set[str]] = defaultdict(set)
+    for name, service in SERVICES.items():
+        for profile in service.get("profiles", ["always"]):
+            by_profile[profile].add(name)
+
+    assert by_profile == {
+        "always": {"kafka", "certificates", "mailpit", "topics", "ingest", "projector", "worker"},
+        "observe": {"exporter", "prometheus", "grafana"},
+        "postgres": {"postgres"},
+    }
 
 
 def test_every_image_has_a_version() -> None:
@@ -120,7 +136,7 @@ def test_the_api_reads_the_view_that_the_projector_writes() -> None:
     assert f"install --directory --owner mailcascade {directory}" in dockerfile
 
 
-@pytest.mark.parametrize("service", ["ingest", "projector", "worker"])
+@pytest.mark.parametrize("service", [service for service, _ in LISTENERS])
 def test_a_stop_is_not_a_kill(service: str) -> None:
     """The engine waits longer than the part needs to drain."""
     patience = float(SERVICES[service]["stop_grace_period"].removesuffix("s"))
@@ -139,10 +155,7 @@ def test_a_service_waits_for_what_can_be_waited_for() -> None:
                 assert SERVICES[name]["restart"] == "no", name
 
 
-@pytest.mark.parametrize(
-    ("service", "port"),
-    [("ingest", "http_port"), ("projector", "metrics_port"), ("worker", "metrics_port")],
-)
+@pytest.mark.parametrize(("service", "port"), LISTENERS)
 def test_health_is_asked_where_the_part_listens(service: str, port: str) -> None:
     """The check is a Python program that asks the port of the settings."""
     kind, python, flag, code = SERVICES[service]["healthcheck"]["test"]
@@ -151,6 +164,69 @@ def test_health_is_asked_where_the_part_listens(service: str, port: str) -> None
 
     assert (kind, python, flag) == ("CMD", "python", "-c")
     assert urlsplit(url).port == getattr(_settings(service), port)
+
+
+def test_prometheus_asks_every_part_where_it_listens() -> None:
+    """By the names of the network; its rules are in the directory that it sees."""
+    directory = ROOT / "deploy" / "prometheus"
+    assert "./deploy/prometheus:/etc/prometheus:ro" in SERVICES["prometheus"]["volumes"]
+    config = yaml.safe_load((directory / "prometheus.yml").read_text(encoding="utf-8"))
+    asked = {
+        target
+        for job in config["scrape_configs"]
+        for group in job.get("static_configs", ())
+        for target in group["targets"]
+    }
+    asked |= {
+        f"{name}:{names['port']}"
+        for job in config["scrape_configs"]
+        for names in job.get("dns_sd_configs", ())
+        for name in names["names"]
+    }
+
+    assert asked == {f"{name}:{getattr(_settings(name), port)}" for name, port in LISTENERS}
+    assert all((directory / name).is_file() for name in config["rule_files"])
+
+
+def test_grafana_has_the_dashboards_and_their_source() -> None:
+    """It reads the directory that has them, and asks the Prometheus beside it."""
+    directory = ROOT / "deploy" / "grafana"
+    volumes = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    sources, providers = (
+        yaml.safe_load((directory / "provisioning" / path).read_text(encoding="utf-8"))
+        for path in ("datasources/prometheus.yaml", "dashboards/mailcascade.yaml")
+    )
+    (source,) = sources["datasources"]
+    (provider,) = providers["providers"]
+
+    assert volumes["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert volumes["./deploy/grafana"] == provider["options"]["path"]
+    assert list(directory.glob("*.json"))
+    assert urlsplit(source["url"]).hostname in SERVICES
+    assert (
+        "127.0.0.1:{0}:{0}".format(urlsplit(source["url"]).port)
+        in (SERVICES["prometheus"]["ports"])
+    )
+
+
+def test_the_view_can_be_in_postgresql() -> None:
+    """By the URL in the file's head and in the documents."""
+    url = "postgresql://mailcascade:development@postgres/mailcascade"
+    database = urlsplit(url)
+    environment = SERVICES["postgres"]["environment"]
+    for path in (ROOT / "compose.yaml", ROOT / "docs" / "operations.md"):
+        assert f"DATABASE_URL={url}" in path.read_text(encoding="utf-8")
+    for service in ("ingest", "projector"):
+        assert SERVICES[service]["environment"]["MAILCASCADE_DATABASE_URL"].startswith(
+            "${DATABASE_URL:-"
+        )
+
+    assert database.hostname in SERVICES
+    assert environment == {
+        "POSTGRES_USER": database.username,
+        "POSTGRES_PASSWORD": database.password,
+        "POSTGRES_DB": database.path.removeprefix("/"),
+    }
 
 
 def test_kafka_misses_a_dead_worker_soon() -> None:

@@ -25,9 +25,14 @@ OVERLAYS = {name: build(KUBERNETES / name) for name in ("development", "producti
 PRODUCTION = OVERLAYS["production"]
 #: The oldest that has what the manifests use, and the newest whose schemas there are.
 VERSIONS = ("1.32", "1.37")
-PARTS = ("api", "projector", "topics", "worker")
+PARTS = ("api", "exporter", "projector", "topics", "worker")
 SECRETS_ROOT = "/run/secrets/"
-PORTS = {"api": "http_port", "worker": "metrics_port", "projector": "metrics_port"}
+PORTS = {
+    "api": "http_port",
+    "exporter": "metrics_port",
+    "projector": "metrics_port",
+    "worker": "metrics_port",
+}
 KEDA_FIELDS = {
     "ScaledObject": {
         "advanced",
@@ -195,6 +200,7 @@ def test_secrets_reach_those_who_need_them(tmp_path: Path) -> None:
 
     assert held == {
         "api": {"/run/secrets/keys", "/run/secrets/database"},
+        "exporter": set(),
         "projector": {"/run/secrets/database"},
         "topics": set(),
         "worker": {"/run/secrets/relay"},
@@ -378,6 +384,7 @@ def test_who_may_come_in() -> None:
 
     assert ports == {
         "api": {("TCP", "http"), ("TCP", "metrics")},
+        "exporter": {("TCP", "metrics")},
         "projector": {("TCP", "metrics")},
         "topics": {("TCP", "metrics")},
         "worker": {("TCP", "metrics")},
