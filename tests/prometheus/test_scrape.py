@@ -1,17 +1,22 @@
-"""A real Prometheus scrapes every part of a running pipeline and evaluates the rules on it."""
+"""A real Prometheus scrapes every part of a running pipeline and evaluates the rules on it.
+
+The last test breaks things.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import uuid4
 
 import httpx2
 import pytest
 
 from console.stack.catcher.threaded import CatcherThread
+from console.stack.children import Child
 from console.stack.ports import HOST, free_ports
 from retry_topics.topology import Topology, parse_tiers
 from runtime.metric_catalogue import CATALOGUES
 from tests.support.alerts import expressions, recorded
-from tests.support.api import running_api
+from tests.support.api import Api, running_api
 from tests.support.broker import BrokerAddress, create_topology
 from tests.support.mailer import Kafka, start_worker, worker_environ
 from tests.support.pipeline import running_projector
@@ -29,13 +34,33 @@ UNTIL_IT_HAPPENS = {
     "mailcascade_publish_failures_total",
     "mailcascade_restoring_since_seconds",
 }
+#: A relay that is out, and an exporter that is killed.
+FOUR_THINGS = {
+    "MailcascadeBreakerOpen",
+    "MailcascadeExporterBlind",
+    "MailcascadeRelayOutage",
+    "MailcascadeTargetDown",
+}
 MAILS = ["ada@example.com", "bob+bounce@example.com", "eve+greylist@example.com"]
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A pipeline and the Prometheus that watches it."""
+
+    prometheus: Prometheus
+    api: Api
+    exporter: Child
+    catcher: CatcherThread
+
+    def pending(self) -> set[str]:
+        """Return the alerts whose condition holds."""
+        rules = self.prometheus.rules()
+        return {rule["name"] for rule in rules if rule.get("state", "inactive") != "inactive"}
+
+
 @pytest.fixture(scope="module")
-def prometheus(
-    broker: BrokerAddress, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Prometheus]:
+def watched(broker: BrokerAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """One that watches a pipeline which has sent mails, had one refused, and one put off."""
     directory = tmp_path_factory.mktemp("watched")
     topology = Topology(f"scrape-{uuid4().hex[:8]}", parse_tiers("1s,2s"), 2)
@@ -48,7 +73,7 @@ def prometheus(
         with (
             start_worker(shown(environ, worker_port), directory / "worker.log"),
             running_projector(shown(environ, projector_port), directory / "projector.log"),
-            start_exporter(environ, exporter_port, directory / "exporter.log"),
+            start_exporter(environ, exporter_port, directory / "exporter.log") as exporter,
             running_api(environ, directory / "api.log") as api,
             Prometheus(
                 directory,
@@ -66,7 +91,13 @@ def prometheus(
             api.post(MAILS)
             wait_until(lambda: running.query("sum(mailcascade_states_total) >= 4"))
             wait_until(lambda: running.query("sum(mailcascade_dlt_open_records) == 1"))
-            yield running
+            yield Watched(running, api, exporter, catcher)
+
+
+@pytest.fixture
+def prometheus(watched: Watched) -> Prometheus:
+    """The one that watches."""
+    return watched.prometheus
 
 
 def shown(environ: dict[str, str], port: int) -> dict[str, str]:
@@ -104,6 +135,16 @@ def test_what_is_shown_is_in_a_catalogue(prometheus: Prometheus) -> None:
         f"mailcascade-{deployable}" for deployable in CATALOGUES
     }
     assert [each for each in series if not _is_known(names, each)] == []
+
+
+def test_what_goes_wrong_is_noticed_within_seconds(watched: Watched) -> None:
+    """The causes are pending, and nothing that only follows from them."""
+    watched.catcher.down()
+    watched.api.post(["late@example.com"])
+    wait_until(lambda: "MailcascadeRelayOutage" in watched.pending())
+    watched.exporter.kill()
+
+    wait_until(lambda: watched.pending() == FOUR_THINGS, what=f"{FOUR_THINGS} to be pending")
 
 
 def _is_known(names: Names, series: dict[str, str]) -> bool:
