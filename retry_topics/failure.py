@@ -6,6 +6,7 @@ credentials, our rate) is an outage: the record stays where it is and is tried a
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Scope(StrEnum):
@@ -50,8 +51,7 @@ _OF_THE_RECIPIENT = frozenset({Phase.RCPT, Phase.DATA, Phase.DOT})
 MAIL_SCOPES = frozenset({Scope.RECIPIENT, Scope.MESSAGE, Scope.TEMPLATE})
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The relay took the mail. `reply` is its last line, with the queue id if it names one."""
 
     reply: str

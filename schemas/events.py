@@ -1,20 +1,18 @@
 """The event that asks for one mail to one recipient, as the rest of the code sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One mailbox. `address` is valid and normalised (see `schemas.addresses`)."""
 
     address: str
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SignupEvent:
+class SignupEvent(NamedTuple):
     """One mail to send, version 1 of the `signup_event` schema.
 
     Instants are milliseconds since the Unix epoch, UTC. `data` holds the template's variables.

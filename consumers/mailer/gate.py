@@ -8,7 +8,7 @@ the engine's loop.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from consumers.delivery.blame import Blame
 from consumers.delivery.breaker import Outage
@@ -21,8 +21,7 @@ T = TypeVar("T")
 _LONGEST_SLEEP_SECONDS: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[T]):
+class Answered(NamedTuple, Generic[T]):
     """The other side works; this is what it said."""
 
     result: T

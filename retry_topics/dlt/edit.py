@@ -81,17 +81,17 @@ class Editor:
         if self.row is not None:
             changed = self.row(position) or event
         if self.edit.template is not None:
-            changed = replace(changed, template=self.edit.template)
+            changed = changed._replace(template=self.edit.template)
         if self.edit.data:
-            changed = replace(changed, data={**changed.data, **self.edit.data})
+            changed = changed._replace(data={**changed.data, **self.edit.data})
         if self.transform is not None:
             changed = self._transformed(changed)
         more = self.edit.renew_expiry_ms
         if more is not None and changed.expires_at is not None:
-            changed = replace(changed, expires_at=max(changed.expires_at, now + more))
+            changed = changed._replace(expires_at=max(changed.expires_at, now + more))
         if self.edit.as_new:
             new_id = uuid5(_NEW_MAILS, f"{self.job}/{position}")
-            changed = replace(changed, event_id=new_id, occurred_at=now, idempotency_key=None)
+            changed = changed._replace(event_id=new_id, occurred_at=now, idempotency_key=None)
         elif changed.recipient.address != event.recipient.address:
             raise EditRefused("another recipient is another mail: use --as-new")
         self._check(event, changed)

@@ -1,6 +1,5 @@
 """Records and positions as the rest of the code sees them; no client type leaves this package."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -13,8 +12,7 @@ class Partition(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as it was read. `timestamp_ms` is 0 where the broker gave none."""
 
     topic: str

@@ -128,7 +128,7 @@ class Graveyard:
 
     def _event(self, cause: str, event: SignupEvent) -> SignupEvent:
         death = CAUSES[cause]
-        return replace(event, template=death.template) if death.template == "gone" else event
+        return event._replace(template=death.template) if death.template == "gone" else event
 
     def _dead(self, grave: Grave) -> OutRecord:
         death = CAUSES[grave.cause]

@@ -1,7 +1,5 @@
 """A checked mail is written down as the event that it stands for."""
 
-from dataclasses import asdict
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +27,8 @@ events = st.builds(
 
 
 def mail_of(event: SignupEvent) -> Mail:
-    fields = {**asdict(event), "event_id": str(event.event_id)}
+    recipient = event.recipient._asdict()
+    fields = {**event._asdict(), "event_id": str(event.event_id), "recipient": recipient}
     return Mail(**{**fields, "recipient": Mailbox(**fields["recipient"])})
 
 
