@@ -2,8 +2,9 @@
 
 import re
 from binascii import b2a_base64, b2a_qp
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 _BARE: Final = b"7bit"
 _QUOTED: Final = b"quoted-printable"
@@ -15,6 +16,16 @@ _BASE64_LINE: Final = 76
 _KNOWN_LENGTH: Final = 512
 #: Bytes that must not travel bare: controls beside TAB, LF and CR, and DEL.
 _CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09, 0x0A, 0x0D})
+_BOUNDARY: Final = b"--=_"
+_KNOWN_PIECES: Final = 1024
+
+
+class Part(NamedTuple):
+    """A MIME part, headers and body. `is_plain`: its line ends are CRLF, no line starts with a dot,
+    as is known without looking at all of it again."""
+
+    content: bytes
+    is_plain: bool
 
 
 class TextPart:
@@ -27,18 +38,89 @@ class TextPart:
             for encoding in (_BARE, _QUOTED, _BASE64)
         }
 
-    def of(self, text: str) -> bytes:
-        """Return a MIME part, headers and body, that ends with CRLF.
+    def of(self, pieces: Sequence[str]) -> Part:
+        """Return a MIME part that ends with CRLF, of the pieces that make up its text.
 
         What starts a boundary line, `--=_`, never occurs in it, so no text can end its part early.
         """
+        bare = _join_bare(pieces)
+        if bare is not None:
+            return Part(self._heads[_BARE] + bare.content, bare.is_plain)
+        text = "".join(pieces)
         if "\r" in text:
             text = _LINE_END.sub("\n", text)
         raw = text.encode("utf-8", "replace")
         if not raw.endswith(b"\n"):
             raw += b"\n"
         encoding, body = _encode(raw, len(raw) - len(text))
-        return self._heads[encoding] + body
+        return Part(self._heads[encoding] + body, is_plain=encoding is _BASE64)
+
+
+class _Piece(NamedTuple):
+    """A piece of a text that may travel bare: `raw`, with CRLF, and what it does to its neighbours.
+
+    `first` and `last` are the lengths of what belongs to a line that begins before the piece and to
+    one that ends behind it; without a line end in it, the piece is all `first`. `has_dot`: one of
+    its lines starts with a dot; `starts_with_dot`: so does it.
+    """
+
+    raw: bytes
+    first: int
+    last: int
+    has_line_end: bool
+    has_dot: bool
+    starts_with_dot: bool
+    may_end_boundary: bool
+    may_start_boundary: bool
+
+
+def _measure(text: str) -> _Piece | None:
+    """Return what there is to know of a piece; None: it cannot travel bare."""
+    raw = text.encode("utf-8", "replace")
+    lines = raw.split(b"\n")
+    if not raw.isascii() or b"\r" in raw or not _travels_bare(raw, lines):
+        return None
+    return _Piece(
+        b"\r\n".join(lines),
+        len(lines[0]),
+        len(lines[-1]),
+        len(lines) > 1,
+        b"\n." in raw,
+        raw.startswith(b"."),
+        raw[:1] in b"-=_",
+        raw[-1:] in b"-=",
+    )
+
+
+#: Most pieces are their template's, the same in every mail: they are measured once.
+_known_piece: Final = lru_cache(maxsize=_KNOWN_PIECES)(_measure)
+
+
+def _join_bare(pieces: Sequence[str]) -> Part | None:
+    """Return the body of a part whose lines travel bare.
+
+    None: it has others, or may have what starts a boundary line across the pieces' borders.
+    """
+    parts: list[bytes] = []
+    begun, may_start_boundary, is_plain = 0, False, True
+    for text in pieces:
+        if not text:
+            continue
+        piece = _known_piece(text)
+        if piece is None or (may_start_boundary and piece.may_end_boundary):
+            return None
+        if piece.has_dot or (piece.starts_with_dot and not begun):
+            is_plain = False
+        begun += piece.first
+        if begun > _LONGEST_LINE:
+            return None
+        if piece.has_line_end:
+            begun = piece.last
+        may_start_boundary = piece.may_start_boundary
+        parts.append(piece.raw)
+    if begun or not parts:
+        parts.append(b"\r\n")
+    return Part(b"".join(parts), is_plain)
 
 
 def _encode(raw: bytes, surplus: int) -> tuple[bytes, bytes]:
@@ -58,7 +140,7 @@ def _encode(raw: bytes, surplus: int) -> tuple[bytes, bytes]:
 
 
 def _travels_bare(raw: bytes, lines: list[bytes]) -> bool:
-    if b"--=_" in raw or len(raw.translate(None, _CONTROLS)) != len(raw):
+    if _BOUNDARY in raw or len(raw.translate(None, _CONTROLS)) != len(raw):
         return False
     return max(map(len, lines)) <= _LONGEST_LINE
 

@@ -50,9 +50,9 @@ class Composer:
             rendered = self._renderer.render(event, {VARIABLE: url})
             headers = unsubscribe_headers(url)
         mail = self._frames[event.template].assemble(event, generation, rendered, headers)
-        content = mail.content
+        content, is_plain = mail.content, mail.is_plain
         if self._signer is not None:
-            content = self._signer.sign(content, mail.dated_ms // 1000)
+            content, is_plain = self._signer.sign(content, mail.dated_ms // 1000), False
         address = event.recipient.address
         sender = self._return_path.of(event.event_id, address)
-        return Message(mail.message_id, sender, address, content)
+        return Message(mail.message_id, sender, address, content, is_plain)

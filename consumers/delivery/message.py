@@ -1,23 +1,24 @@
 """A mail as it goes to a relay: its envelope and its bytes."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One mail to one mailbox.
 
     `content` is a complete RFC 5322 message with CRLF line ends, not dot-stuffed. `message_id` is
-    the Message-ID header's value, angle brackets included.
+    the Message-ID header's value, angle brackets included. `is_plain`: whoever made the content
+    vouches for its line ends, and that no line starts with a dot.
     """
 
     message_id: str
     envelope_from: str
     envelope_to: str
     content: bytes
+    is_plain: bool = False
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -31,6 +32,8 @@ class Message:
         smuggle another past the relay.
         """
         content = self.content
+        if self.is_plain:
+            return content + b".\r\n"
         pairs = content.count(b"\r\n")
         if content.count(b"\n") != pairs or content.count(b"\r") != pairs:
             content = _LINE_END.sub(b"\r\n", content)

@@ -5,9 +5,8 @@ tests hold the two to the same result. Nothing but the event, the texts and the 
 no clock, no randomness, so every attempt of a mail has the same bytes.
 """
 
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from consumers.delivery.body import TextPart
@@ -32,13 +31,16 @@ def mailbox(address: str, name: str | None) -> bytes:
     return b"%b%b<%b>" % (shown, fold, raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Assembled:
-    """A mail's bytes, its Message-ID with the angle brackets, and its date in Unix milliseconds."""
+class Assembled(NamedTuple):
+    """A mail's bytes, its Message-ID with the angle brackets, and its date in Unix milliseconds.
+
+    `is_plain` as `Message` has it.
+    """
 
     message_id: str
     dated_ms: int
     content: bytes
+    is_plain: bool
 
 
 class Frame:
@@ -53,6 +55,8 @@ class Frame:
         self._domain = sender.domain
         self._idempotency = b"\r\n%b: " % (idempotency_header or "").encode("ascii")
         self._is_idempotent = idempotency_header is not None
+        #: A header's name may start with a dot, of all things.
+        self._is_plain = not (idempotency_header or "").startswith(".")
         self._to_text = b'%bContent-Type: multipart/alternative; boundary="%b"\r\n\r\n--%b\r\n' % (
             _AUTOMATIC,
             boundary,
@@ -73,6 +77,7 @@ class Frame:
         message_id = f"<{_token(event.event_id)}@{self._domain}>"
         if self._is_idempotent:
             extra += self._idempotency + _once(event.event_id, generation)
+        text, html = _PLAIN.of(rendered.text), _HTML.of(rendered.html)
         content = b"".join(
             (
                 self._head,
@@ -85,13 +90,14 @@ class Frame:
                 message_id.encode("ascii"),
                 extra,
                 self._to_text,
-                _PLAIN.of(rendered.text),
+                text.content,
                 self._to_html,
-                _HTML.of(rendered.html),
+                html.content,
                 self._end,
             )
         )
-        return Assembled(message_id, dated_ms, content)
+        is_plain = self._is_plain and text.is_plain and html.is_plain
+        return Assembled(message_id, dated_ms, content, is_plain)
 
 
 def _recipient(recipient: Recipient) -> bytes:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from email import message_from_string
+from email import message_from_bytes, message_from_string
 from email.header import decode_header, make_header
 from email.headerregistry import Address, DateHeader
 from email.message import EmailMessage
@@ -14,7 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from consumers.delivery.body import TextPart
 from consumers.delivery.headers import one_line
+from consumers.delivery.message import Message
 from consumers.delivery.mime import Assembled, Frame
 from consumers.delivery.render import Rendered, Unrenderable
 from consumers.delivery.sender import Sender
@@ -43,16 +45,20 @@ HEADER_TRICKS = st.sampled_from(
     ]
 )
 TEXT = st.one_of(st.text(max_size=120), HEADER_TRICKS)
-BODY = st.one_of(
-    st.text(max_size=400),
-    st.lists(
-        st.sampled_from(
-            ["plain", ".", "..dots", "From here", "x" * 1200, "ü" * 700, "中文" * 40, "end \t",
-             "\r", "\n", "\r\n", "--=_", "=\n", "\0", "\x1b[0m", "trailing  \n", "\u2028", "=3D"]
-        ),
-        max_size=12,
-    ).map("".join),
+PIECES = st.lists(
+    st.sampled_from(
+        ["plain", ".", "..dots", "From here", "x" * 1200, "ü" * 700, "中文" * 40, "end \t",
+         "\r", "\n", "\r\n", "--=_", "=\n", "\0", "\x1b[0m", "trailing  \n", "\u2028", "=3D"]
+    ),
+    max_size=12,
 )  # fmt: skip
+BODY = st.one_of(st.text(max_size=400), PIECES.map("".join))
+#: What only becomes harmful beside its neighbours, among what never is.
+BARE_PIECES = st.lists(
+    st.sampled_from(
+        ["-", "--", "=", "_", "--=", "=_", ".", ".x", "\n", "x\n", "\n\n.y", "", "z" * 300]
+    )
+)
 LOCAL = st.from_regex(r"[a-z0-9]{1,10}([.+_'-][a-z0-9]{1,8}){0,3}", fullmatch=True)
 ADDRESS = st.one_of(
     LOCAL.map(lambda local: f"{local}@example.org"),
@@ -89,8 +95,8 @@ def reference(event: SignupEvent, rendered: Rendered, message_id: str) -> str:
     mail["Date"] = datetime.fromtimestamp(OCCURRED_AT // 1000, UTC)
     mail["Message-ID"] = message_id
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(rendered.text)
-    mail.add_alternative(rendered.html, subtype="html")
+    mail.set_content("".join(rendered.text))
+    mail.add_alternative("".join(rendered.html), subtype="html")
     return mail.as_bytes().decode()
 
 
@@ -174,6 +180,39 @@ def test_a_mail_has_proper_lines_and_nothing_else(
     assert not any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines)
     assert content.isascii() == address.isascii()
     assert max(len(line) for line in lines if not line or b"?=" in line) <= 76
+
+
+@given(pieces=st.one_of(PIECES, BARE_PIECES, st.text().map(list)))
+def test_a_part_depends_on_its_text_alone(pieces: list[str]) -> None:
+    """However a template cuts its text into pieces, the part says the same in lines that may go."""
+    whole, cut = (TextPart(b"plain").of(text) for text in (["".join(pieces)], pieces))
+
+    assert b"--=_" not in cut.content
+    assert max(map(len, cut.content.split(b"\r\n"))) <= 996
+    texts = [message_from_bytes(part.content).get_payload(decode=True) for part in (whole, cut)]
+    assert texts[0] == texts[1]
+
+
+@given(
+    text=st.one_of(PIECES, BARE_PIECES),
+    html=st.one_of(PIECES, BARE_PIECES),
+    header=st.sampled_from([None, "Key", ".Key"]),
+)
+def test_a_mail_that_is_called_plain_is(
+    text: list[str], html: list[str], header: str | None
+) -> None:
+    """What its maker vouches for is what would be found by looking at all of it."""
+    mail = Frame("welcome", SENDER, header).assemble(event(), 0, Rendered("s", text, html))
+    vouched = Message("<1@x>", "a@x", "b@x", mail.content, mail.is_plain)
+
+    assert vouched.wire_form() == vouched._replace(is_plain=False).wire_form()
+
+
+def test_a_mail_of_plain_lines_is_called_plain() -> None:
+    """The looking is spared where it is of no use: for most mails."""
+    rendered = Rendered("s", ["Hello ", "Ada", ".\n", "A dot. Another.\n"], ["<p>Hello</p>\n"])
+
+    assert assembled(event(), rendered).is_plain
 
 
 @given(address=ADDRESS, name=TEXT, subject=TEXT, text=BODY)
