@@ -136,9 +136,7 @@ class Processor:
         composed = self._compose(job, journey, decoded)
         if isinstance(composed, Completion):
             return composed
-        reached = await self._parts.guards.relay_gate.through(
-            lambda: self._deliver(job, journey, decoded, composed)
-        )
+        reached = await self._reach(job, journey, decoded, composed)
         if isinstance(reached, Completion):
             return reached
         if isinstance(reached, Accepted):
@@ -248,13 +246,32 @@ class Processor:
         except Unrenderable as error:
             return endings.dead(job, journey, DeadReason.UNRENDERABLE, str(error))
 
-    async def _deliver(
+    async def _reach(
+        self, job: Job, journey: Journey, event: SignupEvent, message: Message
+    ) -> Outcome | Completion:
+        """Hand the mail over, however long that takes."""
+        guards = self._parts.guards
+        if guards.relays.pause() is None:
+            # It was looked at just now.
+            passed = await self._deliver(job, journey, event, message)
+            if not isinstance(passed, Out):
+                return passed.result
+        return await guards.relay_gate.through(
+            lambda: self._deliver_unless_stopped(job, journey, event, message)
+        )
+
+    async def _deliver_unless_stopped(
         self, job: Job, journey: Journey, event: SignupEvent, message: Message
     ) -> Pass[Outcome | Completion]:
         """Hand the mail over, unless something has come in between while it waited."""
         settled = self._stopped(job, journey, event)
         if settled is not None:
             return Aside(settled)
+        return await self._deliver(job, journey, event, message)
+
+    async def _deliver(
+        self, job: Job, journey: Journey, event: SignupEvent, message: Message
+    ) -> Pass[Outcome | Completion]:
         leave = self._leave(event, message)
         if isinstance(leave, Hold):
             return Aside(self._put_off(job, journey, event, leave))
