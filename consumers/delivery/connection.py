@@ -4,7 +4,7 @@
 
 The final dot is the border: a session that breaks before it has delivered nothing, one that breaks
 behind it has delivered or not, and nobody knows. Where the relay offers PIPELINING, MAIL, RCPT and
-DATA go out in one write.
+DATA go out in one write, behind the dot of the mail before where another one waits (RFC 2920, 3.1).
 """
 
 import re
@@ -16,7 +16,7 @@ from consumers.delivery.message import Message
 from consumers.delivery.reply import Reply
 from consumers.delivery.reply_parser import RawReply
 from consumers.delivery.timeouts import Timeouts
-from consumers.delivery.wire import CLOSING, CONNECTION_LOST, UNASKED_REPLY, Wire
+from consumers.delivery.wire import CLOSING, CONNECTION_LOST, TIMEOUT, UNASKED_REPLY, Wire
 from retry_topics.failure import (
     Accepted,
     Ambiguous,
@@ -35,6 +35,10 @@ _NOT_UNDERSTOOD: Final = frozenset({501, 504, 555})
 _IDLE_TOO_LONG: Final = "4.4.2"
 _UNSAFE_MAILBOX: Final = re.compile(r"[\x00-\x20\x7f<>]")
 _ENVELOPE: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+#: How a relay refuses a MAIL that came behind a dot, if that is what it minds.
+_OVERTAKEN: Final = _OUT_OF_STEP | {554}
+#: Behind a larger mail no envelope goes out: all of it is to fit into the socket at once.
+_LARGEST_LED: Final = 64 << 10
 
 
 #: Says what a refusal means, by the rules for this relay.
@@ -53,6 +57,10 @@ class StaleConnection(Exception):
     """The relay had given the connection up before our first command on it."""
 
 
+class Overtaken(StaleConnection):
+    """The relay does not want to hear an envelope before it has answered the mail before it."""
+
+
 class Connection:
     """An open session. `reusable` is False from a transaction's start to its orderly end."""
 
@@ -67,6 +75,9 @@ class Connection:
         self._pipelining = False
         self._size_limit = 0
         self._needs_reset = False
+        self._announced: Message | None = None
+        #: Promises the connection to the mail that comes next and may be announced; None: to none.
+        self.promise: Callable[[], Message | None] = lambda: None
         #: What the relay greeted with.
         self.banner = ""
         self.transactions = 0
@@ -88,6 +99,15 @@ class Connection:
     def is_open(self) -> bool:
         """Tell whether the connection stands, as far as is known without asking the relay."""
         return self._wire.stands
+
+    @property
+    def announced(self) -> Message | None:
+        """The mail whose envelope is out already; only that one may be handed over next."""
+        return self._announced
+
+    def may_announce(self, message: Message) -> bool:
+        """Tell whether a mail's envelope may go out behind the mail that is being handed over."""
+        return self._pipelining and self._refuse_beforehand(message) is None
 
     @property
     def wire(self) -> Wire:
@@ -123,9 +143,10 @@ class Connection:
         """
         fresh = self.transactions == 0
         self.transactions += 1
-        refused = self._refuse_beforehand(message)
-        if refused is not None:
-            return refused
+        if self._announced is None:
+            refused = self._refuse_beforehand(message)
+            if refused is not None:
+                return refused
         self.reusable = False
         try:
             began = self._watch.now()
@@ -186,7 +207,9 @@ class Connection:
                 raise StaleConnection
             self._needs_reset, fresh = False, True
         commands = self._envelope(message)
-        if self._pipelining:
+        if self._announced is not None:
+            replies = await self._hear_of_announced()
+        elif self._pipelining:
             replies = await self._ask(commands)
         else:
             replies = []
@@ -199,6 +222,16 @@ class Connection:
         if not fresh and self._is_stale(replies):
             raise StaleConnection
         return await self._not_opened(replies)
+
+    async def _hear_of_announced(self) -> list[RawReply]:
+        self._announced = None
+        replies = await self._wire.receive(len(_ENVELOPE), self._timeouts.command)
+        fault = self._wire.fault
+        if replies and replies[0].code in _OVERTAKEN:
+            raise Overtaken
+        if not replies and fault is not None and fault.rule == TIMEOUT:
+            raise Overtaken
+        return replies
 
     async def _ask(self, commands: Sequence[bytes]) -> list[RawReply]:
         self._wire.send(b"".join(commands), len(commands))
@@ -237,12 +270,16 @@ class Connection:
         if wire.fault is not None:
             raise broken(Phase.DATA, wire)
         began = self._watch.now()
-        wire.send(message.wire_form(), 1)
+        content = message.wire_form()
+        envelope = self._announce() if len(content) <= _LARGEST_LED else b""
+        replies_due = 1 + len(_ENVELOPE) if envelope else 1
+        wire.send(content + envelope, replies_due, tail=len(envelope))
         if wire.unsent:
             await wire.make_room(self._timeouts.command)
         replies = await wire.receive(1, self._timeouts.end_of_data)
         if not replies:
-            if wire.unsent:
+            # With an envelope behind it, the mail may be out although not all is.
+            if wire.unsent and not envelope:
                 raise broken(Phase.DATA, wire)
             return Ambiguous(f"no reply to the end of the mail: {_why(wire)}")
         self._watch.dot.add(self._watch.now() - began)
@@ -252,13 +289,21 @@ class Connection:
             return Accepted(_accepted(raw))
         return self._not_accepted(Reply.of_raw(raw))
 
+    def _announce(self) -> bytes:
+        """Return the envelope of the mail that comes next; nothing where there is none."""
+        if not self._pipelining:
+            return b""
+        self._announced = self.promise()
+        return b"".join(self._envelope(self._announced)) if self._announced is not None else b""
+
     def _not_accepted(self, reply: Reply) -> Failure | Ambiguous:
         wire = self._wire
-        if wire.answered_early:
+        early = wire.answered_early
+        if early:
             wire.break_off(UNASKED_REPLY, f"answered before the mail was out: {reply}")
         if reply.code >= 400:
             return self._refused(reply, Phase.DOT)
-        if wire.unsent:
+        if early or (wire.unsent and self._announced is None):
             raise broken(Phase.DATA, wire)
         return Ambiguous(f"the end of the mail was answered out of step: {reply}")
 

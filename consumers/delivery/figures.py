@@ -14,7 +14,8 @@ class Step(StrEnum):
 
     #: From connecting until a mail may begin: greeting, TLS and login included.
     SESSION = "session"
-    #: From MAIL until the relay asks for the mail or refuses; with PIPELINING one answer.
+    #: From MAIL until the relay asks for the mail or refuses; with PIPELINING one answer, and what
+    #: is left of it once the mail before is answered where the envelope went out behind that one.
     ENVELOPE = "envelope"
     #: From the mail with its final dot until the answer to it.
     DOT = "dot"

@@ -3,6 +3,9 @@
     acquire: a kept one  |  a new one while the limit allows  |  wait for whatever comes free first
     release: to whoever waits longest  |  kept until it has been idle too long  |  closed
 
+A connection that is busy may be promised to whoever waits longest. If it breaks before that one's
+turn comes, it waits on as the first.
+
 So connections grow with the demand and shrink without it, and the limit follows the relay's mood.
 With none open the first is a scout: all wait for it, and if it fails they fail with it, so a relay
 that is out is asked once, and wrong credentials are shown once.
@@ -11,11 +14,13 @@ that is out is asked once, and wrong credentials are shown once.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from consumers.delivery.concurrency import Concurrency, is_throttle
 from consumers.delivery.connection import Connection, SessionFailed
 from consumers.delivery.figures import PoolFigures
+from consumers.delivery.message import Message
 from retry_topics.failure import Accepted, Failure, FailureClass, Outcome, Phase, Scope
 from runtime.clock import Clock
 
@@ -47,6 +52,15 @@ class Lease:
     opened_at: float
     round: int = 0
     idle_since: float = 0.0
+    promised: "_Turn | None" = None
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """Somebody who waits: for a connection, or with None for leave to open one."""
+
+    future: asyncio.Future[Lease | None]
+    message: Message | None
 
 
 class ConnectionPool:
@@ -63,8 +77,10 @@ class ConnectionPool:
         self._idle: deque[Lease] = deque()
         self._busy: set[Connection] = set()
         self._opening = 0
-        #: What comes free goes to the first: a connection, or None for leave to open one.
-        self._waiting: deque[asyncio.Future[Lease | None]] = deque()
+        #: What comes free goes to the first.
+        self._waiting: deque[_Turn] = deque()
+        #: Whether connections may be promised while they are busy.
+        self.promises = True
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -84,8 +100,10 @@ class ConnectionPool:
         """Connections that the relay is trusted to take at the moment."""
         return self._concurrency.limit
 
-    async def acquire(self) -> Lease:
+    async def acquire(self, message: Message | None = None) -> Lease:
         """Return a connection, waiting for one if need be.
+
+        It may have been promised to `message`, whose envelope is out then.
 
         Raises:
             SessionFailed: no connection could be opened, or the pool is closed.
@@ -93,7 +111,7 @@ class ConnectionPool:
         lease = None
         while lease is None:
             kept = self._idle and not self._waiting
-            lease = self._take_idle() if kept else await self._new_or_next()
+            lease = self._take_idle() if kept else await self._new_or_next(message)
         lease.round = self._concurrency.round
         self._busy.add(lease.connection)
         if self._waiting:
@@ -106,7 +124,9 @@ class ConnectionPool:
         self._busy.discard(connection)
         if outcome is not None:
             self._learn(outcome, lease.round)
-        if not connection.reusable or not connection.is_open:
+        if self._keep_promise(lease):
+            return
+        if not connection.reusable or not connection.is_open or connection.announced is not None:
             connection.abort()
         elif self._closed or _is_worn(lease, now) or self._standing() >= self.limit:
             connection.quit()
@@ -117,6 +137,37 @@ class ConnectionPool:
                 self._schedule_sweep(now)
             return
         self._permit()
+
+    def promise(self, lease: Lease) -> Message | None:
+        """Promise a connection to whoever waits longest, if its mail may be announced on it."""
+        connection = lease.connection
+        if not self.promises or self._closed or self._standing() > self.limit:
+            return None
+        while self._waiting and self._waiting[0].future.done():
+            self._waiting.popleft()
+        if not self._waiting or _is_worn(lease, self._clock.monotonic()):
+            return None
+        message = self._waiting[0].message
+        if message is None or not connection.may_announce(message):
+            return None
+        lease.promised = self._waiting.popleft()
+        return message
+
+    def _keep_promise(self, lease: Lease) -> bool:
+        """Hand a connection to the one it is promised to; False: to nobody, or it is no good."""
+        turn, lease.promised = lease.promised, None
+        if turn is None or turn.future.done():
+            return False
+        if self._closed:
+            turn.future.set_exception(SessionFailed(_CLOSED))
+            return False
+        connection = lease.connection
+        if not connection.reusable or not connection.is_open:
+            self._waiting.appendleft(turn)
+            return False
+        self._busy.add(connection)
+        turn.future.set_result(lease)
+        return True
 
     def forget_idle(self) -> None:
         """Close what is kept: the one used last was stale, and all others are idle for longer."""
@@ -157,24 +208,25 @@ class ConnectionPool:
             lease.connection.quit()
         return None
 
-    async def _new_or_next(self) -> Lease | None:
+    async def _new_or_next(self, message: Message | None) -> Lease | None:
         """Return a connection; None: there was none to be had, and it is to be asked again."""
         if not self._waiting and self._may_open():
             self._opening += 1
             return await self._open()
-        return await self._next_free() or await self._open()
+        return await self._next_free(message) or await self._open()
 
-    async def _next_free(self) -> Lease | None:
+    async def _next_free(self, message: Message | None) -> Lease | None:
         """Wait for a connection, or for leave to open one, which counts as opening already."""
-        turn: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        turn = _Turn(future, message)
         self._waiting.append(turn)
         try:
-            return await turn
+            return await future
         except asyncio.CancelledError:
             if turn in self._waiting:
                 self._waiting.remove(turn)
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._give_back(turn.result())
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._give_back(future.result())
             raise
 
     def _give_back(self, lease: Lease | None) -> None:
@@ -210,7 +262,9 @@ class ConnectionPool:
         if self._closed:
             connection.abort()
             raise SessionFailed(_CLOSED)
-        return Lease(connection, self._clock.monotonic())
+        lease = Lease(connection, self._clock.monotonic())
+        connection.promise = partial(self.promise, lease)
+        return lease
 
     def _learn(self, outcome: Outcome, begun_in: int) -> None:
         if isinstance(outcome, Accepted):
@@ -221,26 +275,26 @@ class ConnectionPool:
     def _hand_on(self, lease: Lease) -> bool:
         """Give a connection to whoever waits longest; False: nobody does."""
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
+            future = self._waiting.popleft().future
+            if not future.done():
                 self._busy.add(lease.connection)
-                turn.set_result(lease)
+                future.set_result(lease)
                 return True
         return False
 
     def _permit(self) -> None:
         """Let as many of those who wait open a connection as the limit has room for."""
         while self._waiting and self._may_open():
-            turn = self._waiting.popleft()
-            if not turn.done():
+            future = self._waiting.popleft().future
+            if not future.done():
                 self._opening += 1
-                turn.set_result(None)
+                future.set_result(None)
 
     def _fail_waiting(self, failure: Failure) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_exception(SessionFailed(failure))
+            future = self._waiting.popleft().future
+            if not future.done():
+                future.set_exception(SessionFailed(failure))
 
     def _schedule_sweep(self, now: float) -> None:
         """Make sure that connections which nobody asks for again are given up, too."""

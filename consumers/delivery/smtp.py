@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from consumers.delivery.connection import Classify, SessionFailed, StaleConnection
+from consumers.delivery.connection import Classify, Overtaken, SessionFailed, StaleConnection
 from consumers.delivery.endpoint import RelayEndpoint
 from consumers.delivery.figures import RelayFigures, Stopwatch
 from consumers.delivery.message import Message
@@ -17,6 +17,9 @@ from consumers.delivery.session import SessionOpener
 from consumers.delivery.wire import GARBLED_REPLY, UNASKED_REPLY
 from retry_topics.failure import Accepted, Failure, Outcome, Phase, Scope
 from runtime.clock import Clock
+from runtime.logs import get_logger
+
+_log = get_logger("delivery")
 
 #: Rules of a relay that is out of step with us: a new connection usually helps.
 _OUT_OF_STEP: Final = frozenset({"out-of-step", "unexpected-reply", GARBLED_REPLY, UNASKED_REPLY})
@@ -82,7 +85,7 @@ class SmtpDelivery:
     async def _send_once(self, message: Message, begins: Begins | None) -> Outcome:
         while True:
             try:
-                lease = await self._pool.acquire()
+                lease = await self._pool.acquire(message)
             except SessionFailed as failed:
                 return failed.failure
             outcome: Outcome | None = None
@@ -91,9 +94,12 @@ class SmtpDelivery:
                     await begins()
                 outcome = await lease.connection.transact(message)
                 return outcome
-            except StaleConnection:
+            except StaleConnection as stale:
                 # Only a kept connection is ever stale and it is not kept again, so this ends.
                 self._pool.forget_idle()
+                if isinstance(stale, Overtaken):
+                    self._pool.promises = False
+                    _log.info("relay.one_mail_at_a_time", relay=self._name)
             finally:
                 self._pool.release(lease, outcome)
 

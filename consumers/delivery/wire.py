@@ -33,7 +33,8 @@ class Wire(asyncio.Protocol):
         STANDING --lost, timeout, garbage, unasked reply--> OVER (`fault` says why)
 
     `unsent` tells whether bytes of ours have not reached the socket; behind TLS it may say False
-    while up to 64 KiB have not. `answered_early` tells that the last replies came while it was so.
+    while up to 64 KiB have not. `answered_early` tells that the last replies came before what they
+    answer was out.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Wire(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._waits_for_room = False
         self._unsent_bytes = 0
+        self._tail = 0
         self._seconds = 0.0
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -77,9 +79,13 @@ class Wire(asyncio.Protocol):
         """Go on over TLS."""
         self.connection_made(transport)
 
-    def send(self, data: bytes, replies: int) -> None:
-        """Write commands that so many replies answer; nothing where the connection is over."""
+    def send(self, data: bytes, replies: int, tail: int = 0) -> None:
+        """Write commands that so many replies answer; nothing where the connection is over.
+
+        The last `tail` bytes only belong to the replies behind the first one.
+        """
         self._owed += replies
+        self._tail = tail
         if self.fault is None and self._transport is not None:
             self._transport.write(data)
 
@@ -137,7 +143,7 @@ class Wire(asyncio.Protocol):
         except GarbledReply as error:
             self.break_off(GARBLED_REPLY, str(error))
             return
-        self.answered_early = self.unsent
+        self.answered_early = self.unsent and self.transport.get_write_buffer_size() > self._tail
         had = len(self._replies)
         if had > self._owed or (had == self._owed and self._parser.in_reply):
             del self._replies[self._owed :]
