@@ -15,6 +15,7 @@ from runtime.garbage import spare_collections
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.registry import RegistryErrors, SchemaRegistry
 from runtime.settings import load_settings
+from runtime.tracing import TracingUnavailable, ended, start_tracer
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
 from schemas.errors import BrokenCatalogue, RegistryUnavailable, UnknownSchema
@@ -29,8 +30,11 @@ def desk_of(environ: Mapping[str, str]) -> Iterator[Desk]:
     url = settings.schema_registry_url
     errors = RegistryErrors(unavailable=RegistryUnavailable, unknown=UnknownSchema)
     codec = EventCodec(None if url is None else SchemaRegistry(url, errors))
-    operator = Operator(operator_of(environ), process_name(), is_gone, new_job_id)
+    with explained(TracingUnavailable, code=ExitCode.WRONG_SETTING):
+        tracer = start_tracer(settings, "replay")
+    operator = Operator(operator_of(environ), process_name(), is_gone, new_job_id, tracer)
     with (
+        ended(tracer),
         explained(KafkaFault, RegistryUnavailable, NotNow),
         explained(BadTransform, ValueError, code=ExitCode.WRONG_SETTING),
     ):

@@ -41,7 +41,7 @@ from runtime.probes import started
 from runtime.setting_sources import SettingProblem
 from runtime.setting_types import is_loopback
 from runtime.settings import Settings, SettingsError
-from runtime.tracing import ended, start_tracer
+from runtime.tracing import Tracer, ended, start_tracer
 from schemas.archive import current_schema
 from schemas.body import EventFields
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
@@ -88,11 +88,11 @@ def run(settings: Settings) -> int:
     keys = authenticator(settings, clock)
     catalogue = Catalogue.load(settings.templates_dir or DEFAULT_DIRECTORY)
     properties = client_properties(settings, role="ingest")
-    tracer = start_tracer(settings, "ingest")
     publisher = Publisher({"message.max.bytes": MAX_RECORD_BYTES, **properties}, clock)
+    tracer = start_tracer(settings, "ingest")
     topology = topology_of(settings)
     view = StatusView(status_reader(settings), clock)
-    operators = operators_of(settings, catalogue, clock)
+    operators = operators_of(settings, catalogue, clock, tracer)
     parts = Parts(
         topic=topology.main,
         publisher=publisher,
@@ -134,7 +134,9 @@ def authenticator(settings: Settings, clock: Clock) -> Authenticator:
     raise SettingsError([SettingProblem("MAILCASCADE_HTTP_HOST", settings.http_host, reason)])
 
 
-def operators_of(settings: Settings, catalogue: Catalogue, clock: Clock) -> Operators | None:
+def operators_of(
+    settings: Settings, catalogue: Catalogue, clock: Clock, tracer: Tracer | None
+) -> Operators | None:
     """Return who may deal with dead-lettered mails, None where nobody may.
 
     Raises:
@@ -154,7 +156,7 @@ def operators_of(settings: Settings, catalogue: Catalogue, clock: Clock) -> Oper
     process = process_name()
 
     def desk_of(by: str) -> Desk:
-        operator = Operator(by, process, is_gone, new_job_id)
+        operator = Operator(by, process, is_gone, new_job_id, tracer)
         return open_desk(settings, codec, catalogue, clock, operator)
 
     return Operators(Door(keys, _BODY_SECONDS), Office(desk_of, clock))

@@ -28,6 +28,7 @@ from retry_topics.dlt.selection import matcher
 from retry_topics.dlt.states import RecordState
 from runtime.clock import Clock
 from runtime.kafka.records import OutRecord
+from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue
 from schemas.dlt_journal import NO_EVENT, DltEntry, EntryState, Position, parse_position
 from schemas.events import SignupEvent
@@ -43,13 +44,14 @@ class Operator:
     """Who works here: a person's name, and the process, which no other process has the name of.
 
     `is_gone` tells of a process' name whether that has ended for certain. `new_id` makes ids of
-    jobs: short, of lower-case letters, digits and hyphens.
+    jobs: short, of lower-case letters, digits and hyphens. The `tracer` makes traces of replays.
     """
 
     by: str
     process: str
     is_gone: Callable[[str], bool]
     new_id: Callable[[], str]
+    tracer: Tracer | None = None
 
 
 class Sample(NamedTuple):
@@ -225,6 +227,7 @@ class Desk:
             told=told,
             is_gone=self._operator.is_gone,
             wait_ms=wait_ms,
+            tracer=self._operator.tracer,
         )
         return Runner(parts, job, self._operator.process).run()
 

@@ -20,9 +20,11 @@ from retry_topics.dlt.plan import Outgoing
 from retry_topics.dlt.progress import Progress, load
 from retry_topics.dlt.queue import Queue
 from retry_topics.dlt.reading import Batch, Reading, ahead
+from retry_topics.dlt.traced import replaying
 from runtime.clock import Clock, Deadline
 from runtime.kafka.records import OutRecord
 from runtime.kafka.transactions import TransactionInDoubt
+from runtime.tracing import Tracer
 from schemas.dlt_journal import DltEntry, EntryState
 from schemas.replay_jobs import JobState, ReplayJob
 
@@ -48,6 +50,7 @@ class RunnerParts:
 
     `stop` pauses the job when it is set; `told` hears of each step. `wait_ms` is how long, after
     the last replay, outcomes are waited for. `is_gone` tells of an owner if it ended for certain.
+    Without a `tracer` no traces are made.
     """
 
     archive: Archive
@@ -58,6 +61,7 @@ class RunnerParts:
     told: Callable[[ReplayJob], None]
     is_gone: Callable[[str], bool]
     wait_ms: int
+    tracer: Tracer | None = None
 
 
 class Runner:
@@ -204,16 +208,18 @@ class Runner:
     def _write_batch(self, batch: Batch) -> None:
         """Write replayed records with their entries, and wait for what becomes of them."""
         now = self._parts.clock.now_ms()
-        records: list[OutRecord] = []
+        entries: list[OutRecord] = []
         for position, one in batch.made:
             entry = DltEntry(
                 EntryState.REPLAYED, one.generation, self._job.id, one.event_id, now, self._job.by
             )
-            records += (one.record, self._scribe.entry(position, entry))
+            entries.append(self._scribe.entry(position, entry))
             self._listener.outcomes.expect(one.event_id, Awaited(position, one.generation))
         self._late += batch.late
         self._progress.counts[jobs.REPLAYED] += len(batch.made)
-        self._write(records)
+        made = [one.record for _, one in batch.made]
+        with replaying(self._parts.tracer, self._job.id, made) as records:
+            self._write([*records, *entries])
 
     def _listen_until(self, moment: float) -> None:
         while (left := moment - self._parts.clock.monotonic()) > 0:
