@@ -39,6 +39,7 @@ Limit = Annotated[int, typer.Option(min=1, max=_MOST_LISTED, help="The most mail
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(status)
+    app.command()(trace)
     app.command()(cancel)
     app.command()(suppress)
     app.command()(unsuppress)
@@ -95,6 +96,27 @@ def status(  # noqa: PLR0913 - a parameter for each option
             limit=limit,
         )
         desk.show_mails(query, as_json, print)
+
+
+def trace(
+    mail: Annotated[str, typer.Argument(metavar="ID", help="A mail's id, as the API gave it out.")],
+    since: Annotated[
+        str | None,
+        typer.Option(help="Look only at what was written since: RFC 3339, or such as 2h."),
+    ] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show addresses as they are.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell the story of a mail as a timeline, from Kafka alone: no status view is needed."""
+    from console.mails import instant_of  # noqa: PLC0415
+    from console.trace import teller_of  # noqa: PLC0415
+
+    settings, clock = load_settings(os.environ), SystemClock()
+    (named,) = named_mails([mail])
+    begin = None if since is None else instant_of(since, clock.now_ms())
+    with explained(KafkaFault):
+        teller = teller_of(settings, clock, begin)
+        teller.tell(named, reveal=reveal, as_json=as_json, show=print)
 
 
 def cancel(mails: Ids, reason: Reason = "") -> None:

@@ -164,6 +164,17 @@ class TopicAdmin:
         ends = self._offsets(partitions, latest)
         return {partition: Span(starts[partition], ends[partition]) for partition in partitions}
 
+    def offsets_since(
+        self, partitions: Sequence[Partition], instant_ms: int
+    ) -> dict[Partition, int]:
+        """Return of each partition the offset of the first record at an instant or later.
+
+        A partition without such a record is left out. The time is the record's own timestamp.
+        """
+        since = OffsetSpec.for_timestamp(instant_ms)
+        found = self._offsets(partitions, since)
+        return {partition: offset for partition, offset in found.items() if offset >= 0}
+
     def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
         """Return the id of each of these topics; one that is made anew has another.
 

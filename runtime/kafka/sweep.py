@@ -1,6 +1,6 @@
 """Reading several partitions side by side, each up to an offset and no further, without a group."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -141,3 +141,8 @@ def scanned(message: Message, offset: int) -> Scanned:
     # What is read has its headers in order, as pairs with bytes; the client's types allow for more.
     headers: list[tuple[str, bytes | None]] = message.headers() or []  # type: ignore[assignment]
     return Scanned(message.key(), message.value(), offset, timestamp if kind else 0, headers)
+
+
+def keyed(keys: Collection[bytes]) -> Pick[Scanned | None]:
+    """Return what keeps everything of messages with one of these keys, and nothing of others."""
+    return lambda message, offset: scanned(message, offset) if message.key() in keys else None

@@ -5,7 +5,6 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
 
 import pytest
@@ -16,6 +15,7 @@ from runtime.otlp import Watched, exporting_tracer
 from runtime.settings import SettingsError, load_settings
 from runtime.trace_context import CURRENT
 from runtime.tracing import Beginning, SpanKind, TracingUnavailable, ended, start_tracer
+from tests.support.collector import Collector, running_collector
 from tests.support.log_state import logs_as_before
 from tests.support.spans import MemorySpans, context_of, parent_of
 from tests.support.wait import wait_until
@@ -25,45 +25,10 @@ BATCHES = "OtelBatchSpanRecordProcessor"
 BEGINNING = Beginning("work", SpanKind.CONSUMER, {})
 
 
-class _Collector(BaseHTTPRequestHandler):
-    """Answers with the server's status, and keeps what it is sent; with 0 it keeps silent."""
-
-    def do_POST(self) -> None:
-        server = self.server
-        assert isinstance(server, _Server)
-        server.bodies.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
-        if not server.status:
-            server.end.wait(30)
-        self.send_response(server.status or 200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing."""
-
-
-class _Server(ThreadingHTTPServer):
-    status = 200
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Collector)
-        self.bodies: list[tuple[str, bytes]] = []
-        self.end = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 @pytest.fixture
-def collector() -> Iterator[_Server]:
-    with _Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+def collector() -> Iterator[Collector]:
+    with running_collector() as server:
         yield server
-        server.end.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +62,7 @@ def test_an_endpoint_that_cannot_be_is_refused(url: str) -> None:
         load_settings({"MAILCASCADE_OTLP_ENDPOINT": url})
 
 
-def test_spans_reach_the_collector_before_a_process_ends(collector: _Server) -> None:
+def test_spans_reach_the_collector_before_a_process_ends(collector: Collector) -> None:
     """With the name of the part that made them."""
     settings = load_settings({"MAILCASCADE_OTLP_ENDPOINT": f"{collector.url}/"})
     tracer = start_tracer(settings, "worker")
@@ -110,7 +75,7 @@ def test_spans_reach_the_collector_before_a_process_ends(collector: _Server) -> 
     assert b"mailcascade-worker" in body
 
 
-def test_a_collector_that_keeps_silent_holds_nobody_up(collector: _Server) -> None:
+def test_a_collector_that_keeps_silent_holds_nobody_up(collector: Collector) -> None:
     """Neither work, nor the end of the process for longer than it was granted."""
     collector.status = 0
     tracer = exporting_tracer(collector.url, "mailcascade-worker", "here")
@@ -128,7 +93,7 @@ def sending() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name in ("traces", BATCHES)]
 
 
-def test_what_a_collector_refuses_is_told_once(collector: _Server, log: io.StringIO) -> None:
+def test_what_a_collector_refuses_is_told_once(collector: Collector, log: io.StringIO) -> None:
     """And once more when it takes spans again."""
     watched = Watched(OTLPSpanExporter(endpoint=collector.url, timeout=5), collector.url)
     for status in (400, 400, 200):
