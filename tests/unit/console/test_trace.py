@@ -71,7 +71,7 @@ class Life:
         self.main = self.add(record_of_event(TOPOLOGY, EVENT))
         #: The lane's other mails, one of them to a recipient of the same lane key.
         self.add(record_of_event(TOPOLOGY, signup("other@example.com")))
-        self.add(record_of_event(TOPOLOGY, replace(signup(ADDRESS), tenant="other")))
+        self.add(record_of_event(TOPOLOGY, signup(ADDRESS, tenant="other")))
         self.journey = Journey()
 
     def add(self, record: OutRecord) -> Record:
