@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Collection, Sequence
 
+from console.doctor.access import Whose, ask_allowed, check_access
 from console.doctor.clock_checks import Compared, check_clocks
 from console.doctor.finding import Answer, Finding, Part, Unasked
+from console.doctor.grants import Role
 from console.doctor.kafka_checks import Wanted, check_kafka
 from console.doctor.kafka_facts import ASK_SECONDS, asked, gather, newest_record_ms
 from console.doctor.key_checks import examine_keys
@@ -26,7 +28,11 @@ from runtime.settings import Settings
 class Doctor:
     """Examines one set-up by its settings. It connects to nothing before it examines."""
 
-    def __init__(self, settings: Settings, topology: Topology, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, topology: Topology, clock: Clock, role: Role | None = None
+    ) -> None:
+        """Prepare to examine; `role` is whose access is asked for, None: any."""
+        self._whose = Whose(topology, role, settings.operator_keys_file is not None)
         self._settings = settings
         self._topology = topology
         self._clock = clock
@@ -36,6 +42,7 @@ class Doctor:
         settings = self._settings
         parts: dict[Part, Callable[[], Sequence[Finding]]] = {
             Part.KAFKA: self._kafka,
+            Part.ACCESS: self._access,
             Part.RELAY: lambda: examine_relays(settings, self._clock),
             Part.DATABASE: self._database,
             Part.KEYS: lambda: examine_keys(settings),
@@ -55,6 +62,9 @@ class Doctor:
             settings.kafka_group_protocol,
         )
         return check_kafka(gather(self._properties(), self._topology), wanted)
+
+    def _access(self) -> Sequence[Finding]:
+        return check_access(ask_allowed(self._properties(), self._whose), self._whose)
 
     def _database(self) -> Sequence[Finding]:
         key = self._settings.status_key

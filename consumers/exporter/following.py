@@ -40,6 +40,11 @@ class Counted:
     suppressions: int
 
 
+def followed_topics(topology: Topology) -> tuple[str, ...]:
+    """Return the topics that tell what is open."""
+    return (topology.dlt, topology.dlt_journal, topology.suppressions)
+
+
 class Counts:
     """Counts as the topics grow. Owned by one thread; after a fault it begins anew."""
 
@@ -54,7 +59,7 @@ class Counts:
         self._cluster = cluster
         self._follow = follow
         self._reader = reader
-        self._topics = (topology.dlt, topology.dlt_journal, topology.suppressions)
+        self._topics = followed_topics(topology)
         self._following: Following | None = None
         self._topic_id = ""
         self._letters = OpenLetters("", {})

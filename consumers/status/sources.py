@@ -20,19 +20,24 @@ class Seen:
     spans: Mapping[Partition, Span]
 
 
+def projected_topics(topology: Topology) -> tuple[str, ...]:
+    """Return the topics that the view is made from."""
+    return (
+        topology.main,
+        topology.ledger,
+        topology.control,
+        topology.outages,
+        topology.dlt,
+        topology.dlt_journal,
+    )
+
+
 class Sources:
     """Looks at the topics that the view is made from."""
 
     def __init__(self, admin: TopicAdmin, topology: Topology) -> None:
         self._admin = admin
-        self._topics = (
-            topology.main,
-            topology.ledger,
-            topology.control,
-            topology.outages,
-            topology.dlt,
-            topology.dlt_journal,
-        )
+        self._topics = projected_topics(topology)
 
     def look(self) -> Seen:
         """Return what there is.

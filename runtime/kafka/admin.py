@@ -89,7 +89,8 @@ class TopicAdmin:
         futures = self._client.describe_configs(resources, request_timeout=self._timeout)
         states = {}
         for resource, future in futures.items():
-            entries: dict[str, ConfigEntry] = self._result(future)
+            need = f"DescribeConfigs on the topic {resource.name}"
+            entries: dict[str, ConfigEntry] = self._result(future, need)
             partitions = described[resource.name].partitions
             states[resource.name] = TopicState(
                 name=resource.name,
@@ -110,15 +111,16 @@ class TopicAdmin:
         ]
         if not new:
             return
-        for future in self._client.create_topics(new, request_timeout=self._timeout).values():
-            self._unless(future, KafkaError.TOPIC_ALREADY_EXISTS)
+        futures = self._client.create_topics(new, request_timeout=self._timeout)
+        for name, future in futures.items():
+            self._unless(future, KafkaError.TOPIC_ALREADY_EXISTS, f"Create on the topic {name}")
         self._await_leaders({spec.name: spec.partitions for spec in specs})
 
     def grow(self, name: str, partitions: int) -> None:
         """Raise a topic's number of partitions to `partitions` and wait until they can be used."""
         new = [NewPartitions(name, partitions)]
         for future in self._client.create_partitions(new, request_timeout=self._timeout).values():
-            self._result(future)
+            self._result(future, f"Alter on the topic {name}")
         self._await_leaders({name: partitions})
 
     def configure(self, name: str, configs: Mapping[str, str]) -> None:
@@ -130,7 +132,7 @@ class TopicAdmin:
         resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
         futures = self._client.incremental_alter_configs([resource], request_timeout=self._timeout)
         for future in futures.values():
-            self._result(future)
+            self._result(future, f"AlterConfigs on the topic {name}")
         wanted = configs.items()
         self._await(lambda: wanted <= self.topics([name])[name].configs.items(), [name])
 
@@ -201,7 +203,9 @@ class TopicAdmin:
         request = {TopicPartition(topic, number): spec for topic, number in partitions}
         futures = self._client.list_offsets(request, request_timeout=self._timeout)
         return {
-            Partition(key.topic, key.partition): self._result(future).offset
+            Partition(key.topic, key.partition): self._result(
+                future, f"Describe on the topic {key.topic}"
+            ).offset
             for key, future in futures.items()
         }
 
@@ -213,7 +217,9 @@ class TopicAdmin:
         )
         found = {}
         for name, future in futures.items():
-            description = self._unless(future, KafkaError.UNKNOWN_TOPIC_OR_PART)
+            description = self._unless(
+                future, KafkaError.UNKNOWN_TOPIC_OR_PART, f"Describe on the topic {name}"
+            )
             if description is not None:
                 found[name] = description
         return found
@@ -245,30 +251,30 @@ class TopicAdmin:
             message = f"{names}: the change does not show after {self._timeout:g} s"
             raise KafkaFault(message) from error
 
-    def _unless(self, future: Future[T], harmless: int) -> T | None:
+    def _unless(self, future: Future[T], harmless: int, need: str) -> T | None:
         """Return the result, or None where Kafka's answer is the error code `harmless`."""
         try:
-            return self._result(future)
+            return self._result(future, need)
         except KafkaFault as fault:
             cause = fault.__cause__
             if isinstance(cause, KafkaException) and cause.args[0].code() == harmless:
                 return None
             raise
 
-    def _result(self, future: Future[T]) -> T:
+    def _result(self, future: Future[T], need: str = "") -> T:
         try:
             return future.result(self._timeout + _GRACE)
         except TimeoutError as error:
             raise KafkaUnreachable(self._address, "there was no answer in time") from error
         except KafkaException as error:
-            raise self._fault(error) from error
+            raise self._fault(error, need) from error
 
     def _remember_fault(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self._last_fault = error.str()
 
-    def _fault(self, error: KafkaException) -> KafkaFault:
-        fault = translate(error, self._address)
+    def _fault(self, error: KafkaException, need: str = "") -> KafkaFault:
+        fault = translate(error, self._address, need)
         if isinstance(fault, KafkaUnreachable) and self._last_fault:
             return KafkaUnreachable(self._address, f"{fault.hint}; {self._last_fault}", fault.code)
         return fault

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from runtime.clock import Clock, Deadline
 from runtime.kafka.client import Properties, client_logger
 from runtime.kafka.errors import translate
-from runtime.kafka.reader import ReaderStalled, without_passing
+from runtime.kafka.reader import ReaderStalled, read_acl, without_passing
 from runtime.kafka.records import Partition
 from runtime.kafka.topics import Span
 
@@ -136,7 +136,7 @@ class BulkReader:
             error, offset = message.error(), message.offset()
             if error is not None:
                 if error.code() != KafkaError._PARTITION_EOF:
-                    raise translate(error, self._address)
+                    raise translate(error, self._address, read_acl(message))
                 at = max(at, offset or 0)
             elif offset is not None and offset >= at:
                 if offset < end:

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from runtime.kafka.client import Properties, client_logger
 from runtime.kafka.connection import Connection
-from runtime.kafka.errors import KafkaFault
+from runtime.kafka.errors import KafkaFault, denial
 from runtime.kafka.records import Partition, Record
 from runtime.logs import get_logger
 
@@ -94,6 +94,7 @@ class GroupConsumer:
     ) -> None:
         """Create the consumer from `consumer_properties`; `connection` follows it."""
         self._consumer = Consumer({**properties, **connection.hooks()}, logger=client_logger())
+        self._group = str(properties["group.id"])
         self._eager = properties["group.protocol"] == "classic"
         self._polled = Polled([], {})
         self._listener = listener
@@ -116,9 +117,9 @@ class GroupConsumer:
         first = self._consumer.poll(timeout)
         polled = self._polled = Polled([], {})
         if first is not None:
-            _sort(first, polled)
+            self._sort(first, polled)
             for message in self._consumer.consume(most - 1, 0) if most > 1 else ():
-                _sort(message, polled)
+                self._sort(message, polled)
         return polled
 
     def pause(self, partitions: Sequence[Partition]) -> None:
@@ -154,6 +155,19 @@ class GroupConsumer:
         self._forget(parts)
         self._listener.lost(_partitions(parts))
 
+    def _sort(self, message: Message, polled: Polled) -> None:
+        error, topic = message.error(), message.topic()
+        if error is None:
+            polled.records.append(record_of(message))
+        elif error.code() != KafkaError._PARTITION_EOF:
+            of_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED or not topic
+            what = f"group {self._group}" if of_group else f"topic {topic}"
+            _raise_or_log(error, f"Read on the {what}")
+        else:
+            number, offset = message.partition(), message.offset()
+            if topic is not None and number is not None and offset is not None:
+                polled.ends[Partition(topic, number)] = offset
+
     def _forget(self, parts: list[TopicPartition]) -> None:
         """Drop what this poll has read of partitions that go: they may be back before it ends."""
         gone = set(_partitions(parts))
@@ -161,18 +175,6 @@ class GroupConsumer:
         self._polled.records[:] = kept
         for source in gone:
             self._polled.ends.pop(source, None)
-
-
-def _sort(message: Message, polled: Polled) -> None:
-    error = message.error()
-    if error is None:
-        polled.records.append(record_of(message))
-    elif error.code() != KafkaError._PARTITION_EOF:
-        _raise_or_log(error)
-    else:
-        topic, number, offset = message.topic(), message.partition(), message.offset()
-        if topic is not None and number is not None and offset is not None:
-            polled.ends[Partition(topic, number)] = offset
 
 
 def record_of(message: Message) -> Record:
@@ -201,11 +203,13 @@ def _raw(value: object) -> bytes | None:
     return value if isinstance(value, bytes) else None
 
 
-def _raise_or_log(error: KafkaError) -> None:
+def _raise_or_log(error: KafkaError, need: str) -> None:
     if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise ConsumerFailed(
             f"{error.str()}: create the topics with `mailcascade topics apply`"
         ) from KafkaException(error)
+    if denied := denial(error, need):
+        raise ConsumerFailed(denied) from KafkaException(error)
     if error.fatal():
         raise ConsumerFailed(error.str()) from KafkaException(error)
     _log.warning("kafka.consumer_error", error=error.str(), code=error.name())

@@ -39,16 +39,7 @@ class KafkaRefused(KafkaFault):
 
 
 class KafkaDenied(KafkaRefused):
-    """The brokers know who we are, and do not let us; the message names the kind of ACL."""
-
-    @classmethod
-    def of(cls, kind: str, text: str, code: str = "") -> Self:
-        """Return the error about an ACL on a resource of this kind, with what to do about it."""
-        return cls(
-            f"Kafka does not let these credentials do it: {text.rstrip('.')}; an ACL on the {kind} "
-            "is missing, and `mailcascade doctor --acls` prints those that each part needs",
-            code,
-        )
+    """The brokers know who we are, and do not let us; the message names the ACL (`denial`)."""
 
 
 class TopicMissing(KafkaRefused):
@@ -117,8 +108,26 @@ _DENIED = {
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 
 
-def translate(error: KafkaException | KafkaError, address: str) -> KafkaFault:
-    """Return our error for the client library's. `address` is where we expected Kafka."""
+def denial(error: KafkaError, need: str = "") -> str:
+    """Return which ACL is missing and what prints those that are needed; "" for other errors.
+
+    `need` names the ACL where the caller knows more than its kind, such as `Write on the topic X`.
+    """
+    kind = _DENIED.get(error.code())
+    if kind is None:
+        return ""
+    return (
+        f"Kafka does not let these credentials do it ({error.str().rstrip('. ')}): the ACL "
+        f"{need or f'on the {kind}'} is missing; `mailcascade doctor --acls` prints those that "
+        "each part needs"
+    )
+
+
+def translate(error: KafkaException | KafkaError, address: str, need: str = "") -> KafkaFault:
+    """Return our error for the client library's. `address` is where we expected Kafka.
+
+    `need` is the ACL that the call takes (see `denial`).
+    """
     kafka_error = error.args[0] if isinstance(error, KafkaException) else error
     if not isinstance(kafka_error, KafkaError):
         return KafkaFault(str(kafka_error))
@@ -127,7 +136,7 @@ def translate(error: KafkaException | KafkaError, address: str) -> KafkaFault:
         hint = f"{_UNREACHABLE[code]} (MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS names the brokers)"
         return KafkaUnreachable(address, hint, name)
     if code in _DENIED:
-        return KafkaDenied.of(_DENIED[code], kafka_error.str(), name)
+        return KafkaDenied(denial(kafka_error, need), name)
     if code in _MISSING:
         return TopicMissing(kafka_error.str(), name)
     if is_passing(kafka_error):

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from runtime.kafka.client import Properties, client_logger
 from runtime.kafka.consumer import record_of
 from runtime.kafka.errors import KafkaFault, translate
+from runtime.kafka.reader import read_acl, without_passing
 from runtime.kafka.records import Partition, Record
 from runtime.kafka.topics import Span
 
@@ -82,7 +83,7 @@ class Follower:
         if messages:
             messages += self._consumer.consume(most - 1, _FILL_SECONDS)
         followed = Followed([], {})
-        for message in messages:
+        for message in without_passing(messages):
             self._add(message, followed)
         return followed
 
@@ -104,7 +105,7 @@ class Follower:
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
             if error.code() in _LOST:
                 raise OffsetsLost(error.str(), error.name())
-            raise translate(error, self._address)
+            raise translate(error, self._address, read_acl(message))
         topic, number, offset = message.topic(), message.partition(), message.offset()
         if topic is None or number is None or offset is None:
             raise KafkaFault("the client returned a message without a position")

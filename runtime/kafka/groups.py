@@ -26,6 +26,7 @@ class GroupReader:
     def __init__(self, properties: Properties, group: str, timeout_seconds: float = 10.0) -> None:
         self._properties = _properties_of(properties, group, decided=True)
         self._address = str(properties["bootstrap.servers"])
+        self._need = f"Describe on the group {group}"
         self._timeout = timeout_seconds
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -60,7 +61,7 @@ class GroupReader:
         try:
             answer = consumer.committed(asked, min(_ATTEMPT_SECONDS, self._timeout))
         except KafkaException as error:
-            raise translate(error, self._address) from error
+            raise translate(error, self._address, self._need) from error
         finally:
             consumer.close()
         return _known(answer)
@@ -76,6 +77,7 @@ class GroupWatcher:
 
     def __init__(self, properties: Properties, group: str, timeout_seconds: float) -> None:
         self._properties = _properties_of(properties, group, decided=False)
+        self._need = f"Describe on the group {group}"
         self._address = str(properties["bootstrap.servers"])
         self._timeout = timeout_seconds
         self._consumer: Consumer | None = None
@@ -93,11 +95,11 @@ class GroupWatcher:
             answer = self._consumer.committed(asked, self._timeout)
         except KafkaException as error:
             self.close()
-            raise translate(error, self._address) from error
+            raise translate(error, self._address, self._need) from error
         for part in answer:
             if part.error is not None:
                 self.close()
-                raise translate(part.error, self._address)
+                raise translate(part.error, self._address, self._need)
         return {partition: part.offset for partition, part in _known(answer).items()}
 
     def close(self) -> None:

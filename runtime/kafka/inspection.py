@@ -125,9 +125,10 @@ class Inspector:
         try:
             producer.init_transactions(self._timeout)
         except KafkaException as error:
-            raise translate(error, self._address) from error
+            need = f"Write on the transactional id {transactional_id}"
+            raise translate(error, self._address, need) from error
         finally:
-            producer.close()
+            _close(producer)
 
     def _of_group(self, name: str) -> ConsumerGroupDescription:
         """Ask again while the group's coordinator is not there yet, as on a new cluster."""
@@ -162,3 +163,11 @@ def _operations(found: Sequence[Enum] | None) -> Operations:
         "".join(part.capitalize() for part in operation.name.split("_"))
         for operation in found or ()
     )
+
+
+def _close(producer: Producer) -> None:
+    try:
+        producer.close()
+    except KafkaException:
+        # A producer that met a fatal error repeats it here; it has been told.
+        return

@@ -36,4 +36,5 @@ class Members:
         try:
             return len(futures[self._group].result().members)
         except KafkaException as error:
-            raise translate(error, self._address) from error
+            need = f"Describe on the group {self._group}"
+            raise translate(error, self._address, need) from error

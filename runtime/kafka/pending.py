@@ -45,7 +45,7 @@ class PendingRecords:
     def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
         """Take the brokers' word on a record."""
         if error is not None:
-            self.failures[index] = publish_error(error)
+            self.failures[index] = publish_error(error, message.topic())
         self.last = message
         self.under_way -= 1
         if not self.under_way:

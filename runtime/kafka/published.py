@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError
 
-from runtime.kafka.errors import KafkaFault
+from runtime.kafka.errors import KafkaFault, denial
 from runtime.kafka.records import Partition
 
 #: What a refused caller is asked to wait, in seconds: for brokers to come back, a queue to drain.
@@ -51,9 +51,10 @@ class RecordTooLarge(PublishFailed):
 PublishError = PublishUnavailable | PublishFailed
 
 
-def publish_error(error: KafkaError) -> PublishError:
-    """Return our error for a record that the client library reports as not delivered."""
-    reason = f"Kafka did not take the record: {error.str()}"
+def publish_error(error: KafkaError, topic: str | None = None) -> PublishError:
+    """Return our error for a record to `topic` that the client reports as not delivered."""
+    need = f"Write on the topic {topic}" if topic else ""
+    reason = denial(error, need) or f"Kafka did not take the record: {error.str()}"
     if error.code() in _SIZE_FAULTS:
         return RecordTooLarge(reason, error.name())
     if error.code() in _RECORD_FAULTS:

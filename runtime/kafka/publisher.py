@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException, Producer
 from runtime.clock import Clock, Deadline
 from runtime.kafka.client import client_logger, error_hook
 from runtime.kafka.connection import Connection
-from runtime.kafka.errors import KafkaRefused
+from runtime.kafka.errors import KafkaRefused, denial
 from runtime.kafka.pending import PendingRecords, Publishable
 from runtime.kafka.published import (
     RETRY_OUTAGE,
@@ -116,15 +116,19 @@ class Publisher:
         """Flush for at most so many seconds; return how many records were given up."""
         deadline = Deadline(self._clock, seconds)
         while self._open and not deadline.expired():
-            self._producer.poll(0)
+            self._serve()
             await asyncio.sleep(_BUSY_SECONDS)
         self._timer.cancel()
         left = sum(pending.under_way for pending in self._open)
         if left:
             _log.error("publisher.records_given_up", records=left)
             self._producer.purge()
-            self._producer.poll(0)
-        self._producer.close()
+            self._serve()
+        try:
+            self._producer.close()
+        except KafkaException:
+            # A producer that broke for good says so once more here.
+            _log.debug("publisher.closed_broken")
         return left
 
     async def _settled(self, records: Sequence[Publishable]) -> PendingRecords:
@@ -152,7 +156,7 @@ class Publisher:
         except BufferError:
             return PublishUnavailable("the queue to Kafka is full", RETRY_QUEUE, "_QUEUE_FULL")
         except KafkaException as error:
-            return publish_error(error.args[0])
+            return publish_error(error.args[0], record.topic)
         return None
 
     def _unreachable(self) -> PublishError | None:
@@ -163,9 +167,19 @@ class Publisher:
 
     def _poll(self) -> None:
         try:
-            self._producer.poll(0)
+            self._serve()
         finally:
             self._poll_in(_BUSY_SECONDS if self._open else _IDLE_SECONDS)
+
+    def _serve(self) -> None:
+        """Serve the client's reports; it raises, once, when the producer broke for good."""
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            fault = error.args[0]
+            # Who may write to no topic may not be an idempotent producer either.
+            why = denial(fault, "Write on the topics that this process writes") or fault.str()
+            self._set_broken(f"the producer broke for good: {why}")
 
     def _poll_in(self, seconds: float) -> None:
         self._timer.cancel()
@@ -175,6 +189,9 @@ class Publisher:
     def _on_fault(self, name: str, fatal: bool) -> None:
         self._connection.faulted(name, fatal)
         if fatal:
-            self._broken_by = f"the producer broke for good ({name})"
-            self._connection.lost(self._broken_by)
-            self._broken.set()
+            self._set_broken(f"the producer broke for good ({name})")
+
+    def _set_broken(self, reason: str) -> None:
+        self._broken_by = reason
+        self._connection.lost(reason)
+        self._broken.set()

@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from runtime.clock import Deadline
 from runtime.kafka.client import Properties, client_logger
 from runtime.kafka.consumer import GroupMetadata
-from runtime.kafka.errors import KafkaFault
+from runtime.kafka.errors import KafkaDenied, KafkaFault, denial
 from runtime.kafka.records import OutRecord, Partition
 from runtime.logs import get_logger
 
@@ -110,19 +110,24 @@ class TransactionalProducer:
     ) -> None:
         """Create the producer; `checkpoint` is called at each step, for tests of crashes."""
         self._attendant = attendant
+        self._id = str(properties["transactional.id"])
         self._producer = Producer(dict(properties), logger=client_logger())
         self._checkpoint = checkpoint
         self._written: dict[Partition, int] = {}
+        self._denied = ""
 
     def initialise(self, deadline: Deadline) -> None:
         """Fence earlier producers of this transactional id and settle their open transaction.
 
         Raises:
+            KafkaDenied: an ACL is missing; the message names it.
             KafkaFault: the broker did not answer before the deadline.
         """
         try:
             _until(deadline, self._producer.init_transactions)
         except KafkaException as error:
+            if denied := denial(error.args[0], f"Write on the transactional id {self._id}"):
+                raise KafkaDenied(denied, error.args[0].name()) from error
             raise KafkaFault(f"transactions cannot begin: {_reason(error)}") from error
 
     def commit(self, transaction: Transaction, deadline: Deadline) -> Mapping[Partition, int]:
@@ -136,6 +141,7 @@ class TransactionalProducer:
         """
         self._checkpoint(CommitStep.BEFORE_BEGIN)
         self._written = {}
+        self._denied = ""
         try:
             self._producer.begin_transaction()
             self._produce_all(transaction.records)
@@ -241,12 +247,14 @@ class TransactionalProducer:
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         topic, number, offset = message.topic(), message.partition(), message.offset()
+        if error is not None:
+            self._denied = self._denied or denial(error, f"Write on the topic {topic}")
         if error is None and topic is not None and number is not None and offset is not None:
             self._written[Partition(topic, number)] = offset
 
     def _undo(self, error: KafkaException) -> Never:
-        reason = _reason(error)
         fault = error.args[0]
+        reason = self._denied or denial(fault) or _reason(error)
         if fault.code() in _FENCED:
             raise TransactionFenced(reason) from error
         if fault.fatal():

@@ -98,13 +98,14 @@ class RecordWriter:
 
         Raises:
             WriteFailed: not all of them were acknowledged in time.
+            KafkaFault: the client cannot write at all.
         """
         batch = _Batch(self._address)
         deadline = Deadline(self._clock, self._seconds + _GRACE_SECONDS)
         for index, record in enumerate(records):
             self._produce(record, batch, index, deadline)
         while len(batch.delivered) + len(batch.failures) < len(records):
-            self._producer.poll(_POLL_SECONDS)
+            self._poll(records)
             if deadline.expired():
                 batch.fail(KafkaUnreachable(self._address, "there was no answer in time"))
                 break
@@ -114,8 +115,24 @@ class RecordWriter:
 
     def close(self) -> None:
         """Give up the client and whatever is still on its way."""
-        self._producer.purge()
-        self._producer.close()
+        try:
+            self._producer.purge()
+            self._producer.close()
+        except KafkaException:
+            # A producer that met a fatal error repeats it here; `write` has raised it.
+            return
+
+    def _poll(self, records: Sequence[Publishable]) -> None:
+        """Serve reports. Who may not write to any topic may not be an idempotent producer either.
+
+        Raises:
+            KafkaFault: the producer met a fatal error.
+        """
+        try:
+            self._producer.poll(_POLL_SECONDS)
+        except KafkaException as error:
+            topics = " and ".join(sorted({record.topic for record in records}))
+            raise translate(error, self._address, f"Write on the topic {topics}") from error
 
     def _produce(
         self, record: Publishable, batch: "_Batch", index: int, deadline: Deadline
@@ -137,7 +154,7 @@ class RecordWriter:
                     return
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
-                batch.fail(_fault(error.args[0], self._address))
+                batch.fail(_fault(error.args[0], self._address, record.topic))
                 return
 
 
@@ -151,7 +168,7 @@ class _Batch:
 
     def on_delivery(self, index: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            fault = _fault(error, self._address)
+            fault = _fault(error, self._address, message.topic())
             missing = isinstance(fault, TopicMissing)
             self.fail(TopicMissing.named(message.topic() or "") if missing else fault)
             return
@@ -162,8 +179,8 @@ class _Batch:
         self.failures.append(fault)
 
 
-def _fault(error: KafkaError, address: str) -> KafkaFault:
-    found = publish_error(error)
+def _fault(error: KafkaError, address: str, topic: str | None) -> KafkaFault:
+    found = publish_error(error, topic)
     if isinstance(found, PublishFailed):
         return found
     if error.code() == KafkaError._MSG_TIMED_OUT:
@@ -172,4 +189,4 @@ def _fault(error: KafkaError, address: str) -> KafkaFault:
             "brokers)"
         )
         return KafkaUnreachable(address, hint, error.name())
-    return translate(error, address)
+    return translate(error, address, f"Write on the topic {topic}")

@@ -4,6 +4,7 @@ import base64
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ _JVM: Final = (
 _STOP_SECONDS: Final = 20.0
 _FORMAT_SECONDS: Final = 90.0
 _POLL_SECONDS: Final = 0.05
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,12 @@ class JavaBroker(ManagedBroker):
 
     kind = Kind.JAVA
 
-    def __init__(self, kafka: JavaKafka, placement: Placement) -> None:
+    def __init__(
+        self, kafka: JavaKafka, placement: Placement, overrides: Mapping[str, str] = _NOTHING
+    ) -> None:
+        """Prepare a broker; `overrides` are properties that it has beside, or instead of, ours."""
         self._kafka = kafka
+        self._overrides = overrides
         self._directory = placement.directory
         first, second = free_ports(2)
         self._listeners = Listeners(placement.port or first, second)
@@ -103,7 +109,8 @@ class JavaBroker(ManagedBroker):
 
     def _write_settings(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._settings.write_text(render(server_properties(self._listeners, self._data)))
+        properties = server_properties(self._listeners, self._data)
+        self._settings.write_text(render(properties | dict(self._overrides)))
         self._log_settings.write_text(LOG4J2)
 
     def _format_once(self) -> None:
