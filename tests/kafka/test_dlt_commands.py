@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import threading
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from schemas.privacy import mask_address
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress
 from tests.support.graveyard import Graveyard, graveyard
+from tests.support.processes import Command
+from tests.support.wait import wait_until
 
 Run = Callable[..., str]
 
@@ -75,6 +78,24 @@ def test_from_groups_to_a_report(yard: Graveyard, run: Run) -> None:
     assert run("discard", junk, "--reason", "garbage") == "1 records discarded\n"
     assert "open: 0 records" in run("groups")
     assert "4 records" in run("list")
+
+
+def test_ctrl_c_pauses_a_replay_and_resume_ends_it(yard: Graveyard, run: Run) -> None:
+    """What is left stays the job's in between; each mail goes out once."""
+    graves = yard.bury(["policy"] * 200)
+    with Command("dlt", "replay", "--all", "--rate", "80/s", environ=yard.environ()) as command:
+        command.wait_for("replays 200 of 200 selected")
+        wait_until(yard.replayed, 20)
+        command.signal(signal.SIGINT)
+        assert command.exit_code() == 0
+        told = command.output
+    job = told.split("mailcascade dlt resume ")[1].split()[0]
+    assert "paused: paused by a person" in told
+    left = 200 - len(yard.replayed())
+    assert 0 < left < 200
+    assert f"{left} records" in run("list", "--state", "taken", "--limit", "200")
+    assert "replayed   200" in run("resume", job, "--wait", "1ms")
+    assert yard.replayed_ids() == dict.fromkeys((grave.event.event_id for grave in graves), 1)
 
 
 def test_a_changed_mail_is_shown_before_it_goes_out(yard: Graveyard, run: Run) -> None:

@@ -29,6 +29,7 @@ from schemas.replay_jobs import Edit, JobState, Pace, ReplayJob, Selection
 from schemas.suppressions import Suppression, write_suppression
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress
+from tests.support.clock import ClockAhead
 from tests.support.graveyard import CAUSES, Graveyard, graveyard
 from tests.support.mailer import signup
 from tests.support.processes import Command
@@ -129,11 +130,12 @@ def test_two_jobs_that_begin_at_once_share_what_there_is(yard: Graveyard) -> Non
     assert yard.replayed_ids() == dict.fromkeys((grave.event.event_id for grave in graves), 1)
 
 
-def test_a_job_is_taken_over_only_when_its_owner_is_gone(yard: Graveyard) -> None:
-    """The old owner finds out and writes nothing more."""
+def test_a_job_is_taken_over_only_after_a_minute_of_silence(yard: Graveyard) -> None:
+    """The old owner, which was taken for dead, finds out and writes nothing more."""
     yard.bury(["policy"] * 400)
     stop = threading.Event()
-    with yard.desk("first") as one, yard.desk("second") as two, yard.desk("3", ["first"]) as three:
+    later = ClockAhead(jobs.SILENCE_MS)
+    with yard.desk("first") as one, yard.desk("second") as two, yard.desk("3", (), later) as three:
         job = one.begin(one.order(EVERYTHING, Edit(), Pace(rate=100), ""), silent).job
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(one.run, job, stop, silent, 0)

@@ -1,4 +1,6 @@
-"""A clock that moves only when a test says so."""
+"""Clocks for tests: one that moves only when a test says so, and one that is ahead."""
+
+from runtime.clock import SystemClock
 
 
 class ManualClock:
@@ -20,3 +22,13 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         """Pass for `asyncio.sleep`: the time is over at once."""
         self.advance(seconds)
+
+
+class ClockAhead(SystemClock):
+    """The machine's clocks, of which the one that others see is ahead by so many milliseconds."""
+
+    def __init__(self, ahead_ms: int) -> None:
+        self._ahead_ms = ahead_ms
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._ahead_ms

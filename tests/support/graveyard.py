@@ -15,7 +15,7 @@ from retry_topics.failure import Failure, FailureClass, Phase, Scope
 from retry_topics.headers import REPLAY_OF
 from retry_topics.policy import DeadReason
 from retry_topics.topology import Topology
-from runtime.clock import SystemClock
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.partitioner import partition_of
 from runtime.kafka.records import OutRecord, Record
 from runtime.settings import load_settings
@@ -117,14 +117,16 @@ class Graveyard:
         return worker_environ(self.kafka, "smtp://127.0.0.1:1", Path("/nonexistent"))
 
     @contextmanager
-    def desk(self, process: str = "", gone: Iterable[str] = ()) -> Iterator[Desk]:
+    def desk(
+        self, process: str = "", gone: Iterable[str] = (), clock: Clock | None = None
+    ) -> Iterator[Desk]:
         """Yield a desk of an operator; `gone` are processes that it takes for dead."""
         dead = frozenset(gone)
         operator = Operator("ada", process or uuid4().hex, dead.__contains__, new_job_id)
         environ = {k: v for k, v in self.environ().items() if k not in os.environ or "MAIL" in k}
         settings = load_settings({"HOME": "/root", **environ})
         catalogue = Catalogue.load(DEFAULT_DIRECTORY)
-        yield open_desk(settings, EventCodec(None), catalogue, SystemClock(), operator)
+        yield open_desk(settings, EventCodec(None), catalogue, clock or SystemClock(), operator)
 
     def _event(self, cause: str, event: SignupEvent) -> SignupEvent:
         death = CAUSES[cause]

@@ -13,6 +13,7 @@ from runtime.kafka.sweep import Scanned
 from schemas.codec import EventCodec, encode
 from schemas.events import SignupEvent
 from schemas.identity import lane_key
+from schemas.replay_jobs import Edit, JobState, Pace, ReplayJob, Selection
 
 #: When everything in these tests died, if nothing else is said.
 DIED_AT = 1_790_000_000_000
@@ -25,6 +26,23 @@ REFUSED = Failure(
     "rfc5321-550",
     550,
     "5.1.1",
+)
+
+#: A job that somebody runs.
+JOB = ReplayJob(
+    id="j",
+    state=JobState.RUNNING,
+    by="ada",
+    reason="",
+    created_at=0,
+    owner="host/1/a",
+    beat_at=1_000,
+    note="",
+    selection=Selection(),
+    ends={},
+    edit=Edit(),
+    pace=Pace(),
+    counts={"selected": 10, "chosen": 8, "skip:taken": 1},
 )
 
 

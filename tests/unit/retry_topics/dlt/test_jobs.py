@@ -10,23 +10,8 @@ from retry_topics.dlt.jobs import (
     takeable,
     with_claims,
 )
-from schemas.replay_jobs import Edit, JobState, Pace, ReplayJob, Selection
-
-JOB = ReplayJob(
-    id="j",
-    state=JobState.RUNNING,
-    by="ada",
-    reason="",
-    created_at=0,
-    owner="host/1/a",
-    beat_at=1_000,
-    note="",
-    selection=Selection(),
-    ends={},
-    edit=Edit(),
-    pace=Pace(),
-    counts={"selected": 10, "chosen": 8, "skip:taken": 1},
-)
+from schemas.replay_jobs import JobState
+from tests.support.letters import JOB
 
 
 def test_a_job_is_its_owner_s_for_a_minute_of_silence() -> None:
