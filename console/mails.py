@@ -154,10 +154,11 @@ def states_of(texts: Sequence[str]) -> frozenset[MailState]:
 
 
 def mail_json(mail: MailStatus, retries: int) -> dict[str, Any]:
-    """Return what the API tells about a mail, and beside it the tenant and the workers."""
+    """Return what the API tells about a mail, and beside it the tenant, workers and operators."""
     fields: dict[str, Any] = msgspec.to_builtins(detail_of(mail, retries))
     for entry, item in zip(fields["history"], mail.history, strict=True):
         entry["worker"] = item.worker or None
+    _add_operators(fields, mail)
     return {**fields, "tenant": mail.tenant}
 
 
@@ -166,7 +167,13 @@ def page_json(page: StatusPage, retries: int) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(page_of(page, retries))
     for entry, mail in zip(fields["emails"], page.mails, strict=True):
         entry["tenant"] = mail.tenant
+        _add_operators(entry, mail)
     return fields
+
+
+def _add_operators(fields: dict[str, Any], mail: MailStatus) -> None:
+    for entry, letter in zip(fields["dead_letters"], mail.letters, strict=True):
+        entry["by"] = letter.by or None
 
 
 def outage_json(each: SharedOutage) -> dict[str, Any]:

@@ -74,8 +74,7 @@ def email() -> Json:
         "description": "Its state, and every change of it. The view runs a moment behind, so an id "
         "that it does not know is answered with 202 and the state `queued`. `waits_for` is what "
         "is out, such as the relay, where the mail waits for that although its turn has come. "
-        "`dead_letters` tells, of a mail that was given up, whether and by whom it was replayed or "
-        "discarded.",
+        "`dead_letters` tells, of a mail that was given up, whether it was replayed or discarded.",
         "parameters": [_ID],
         "responses": {
             "200": answer("What is known of the mail", "MailDetail", _DETAIL),

@@ -44,13 +44,12 @@ class WaitsFor(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True):
-    """A record of the mail on the dead-letter topic: what it is, since when, by whom and why."""
+    """A record of the mail on the dead-letter topic: what it is, since when, and by which job."""
 
     position: Annotated[str, Meta(examples=["3:1204"])]
     state: Annotated[str, Meta(examples=[state.value for state in LetterState])]
     at: Instant
     job: str | None
-    by: str | None
     reason: str | None
 
 
@@ -201,7 +200,6 @@ def _letter(letter: LetterStatus) -> DeadLetter:
         letter.state.value,
         write_instant(letter.at),
         letter.job or None,
-        letter.by or None,
         letter.reason or None,
     )
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from consumers.status.reader import MailStatus
 from ingest.bodies import JSON
+from ingest.discretion import BY_API, for_tenant
 from ingest.door import Door
 from ingest.outbox import Publishing, publish_refusal
 from ingest.problems import Kind, Refused, refused
@@ -27,8 +28,6 @@ from schemas.control import ControlAction, ControlCommand, write_command
 from schemas.identity import mail_id, parse_mail_id
 from schemas.mail_states import SETTLED, MailState
 
-#: Who asks, in a command that came over HTTP.
-BY_API: Final = "api"
 #: What is told is about people, and old a moment later.
 _HEADERS: Final = {"Cache-Control": "no-store"}
 
@@ -80,7 +79,9 @@ class StatusRoutes:
         """Tell about the mails that the parameters ask for, newest first."""
         tenant = self._door.tenant(request)
         query = parse_query(request.query_params.multi_items(), tenant)
-        return self._answer(page_of(await self._view.find(query), self._retries), 200)
+        page = await self._view.find(query)
+        mails = tuple(map(for_tenant, page.mails))
+        return self._answer(page_of(replace(page, mails=mails), self._retries), 200)
 
     async def cancel(self, request: Request) -> Response:
         """Write down that a mail is to be stopped: 202, also where it is over or asked for again.
@@ -128,7 +129,7 @@ def _named(request: Request) -> _Named:
 
 
 def _own(mail: MailStatus | None, named: _Named, tenant: str) -> MailStatus | None:
-    """Return the mail if it is the tenant's, None if the view does not know whose it is.
+    """Return the mail as its tenant may see it, None if the view does not know whose it is.
 
     Raises:
         Refused: with 404 where it is another's, or where the id has another lane in it.
@@ -137,4 +138,4 @@ def _own(mail: MailStatus | None, named: _Named, tenant: str) -> MailStatus | No
         return None
     if mail.tenant != tenant or mail.mail_id not in ("", named.text):
         raise refused(Kind.NOT_FOUND, "There is no such mail")
-    return replace(mail, mail_id=named.text)
+    return for_tenant(replace(mail, mail_id=named.text))

@@ -8,11 +8,13 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from consumers.status.letters import LetterState, LetterStatus
 from consumers.status.reader import Cursor, StatusQuery
 from ingest.problems import Refused
 from ingest.status_view import StatusView
 from runtime.kafka.published import PublishUnavailable
 from schemas.control import ControlAction, ControlCommand, read_command
+from schemas.dlt_journal import Position
 from schemas.identity import mail_id
 from schemas.mail_states import SETTLED, MailState
 from tests.support.clock import ManualClock
@@ -20,6 +22,7 @@ from tests.support.statuses import (
     ACCEPTED_AT,
     ADDRESS,
     EVENT_ID,
+    ITEM,
     LANE_KEY,
     MAIL,
     MAIL_ID,
@@ -98,6 +101,46 @@ async def test_a_mail_is_told_with_its_whole_history(client, statuses):
         ],
         "history_omitted": 0,
     }
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/emails"])
+async def test_a_tenant_is_not_told_which_operator_did_something_and_why(client, statuses, path):
+    """That it was done is told: replayed, discarded, cancelled, or ended, and how."""
+    place, at = Position(3, 1204), MAIL.updated_at
+    said = replace(ITEM, state=MailState.DISCARDED, reason="ada", text="sued us")
+    statuses.mails.append(
+        replace(
+            replace(MAIL, state=MailState.DISCARDED, reason="ada", text="sued us", code=None),
+            history=(replace(said, code=None),),
+            letters=(
+                LetterStatus(place, LetterState.REPLAYED, at, "91c0", "ada", "relay mended"),
+                LetterStatus(place, LetterState.DISCARDED, at, "", "ada", "sued us"),
+                LetterStatus(place, LetterState.ENDED, at, "91c0", "ada", "cancelled"),
+            ),
+        )
+    )
+
+    answer = await client.get(path)
+
+    assert answer.status_code == 200
+    assert "discarded by a person" in answer.text
+    assert [word for word in ("ada", "sued", "mended") if word in answer.text] == []
+    told = answer.json()
+    (mail,) = told.get("emails", [told])
+    assert [letter["state"] for letter in mail["dead_letters"]] == [
+        "replayed",
+        "discarded",
+        "ended",
+    ]
+    assert [letter["reason"] for letter in mail["dead_letters"]] == [None, None, "cancelled"]
+
+
+async def test_a_tenant_is_told_that_a_mail_was_cancelled_over_http(client, statuses):
+    """He asked for that himself."""
+    cancelled = replace(MAIL, state=MailState.CANCELLED, reason="api", text="", code=None)
+    statuses.mails.append(cancelled)
+
+    assert (await client.get(PATH)).json()["reason"] == "api"
 
 
 @pytest.mark.parametrize("tenant", [None, ""])
