@@ -94,10 +94,10 @@ def list_letters(  # noqa: PLR0913 - a parameter for each option
     with desk_of(os.environ) as desk:
         found = desk.letters(selection_of(words, SystemClock().now_ms()), limit)
     if as_json:
-        print(json.dumps([letter_told(one, reveal) for one in found], indent=2))
+        print(json.dumps([letter_told(*one, reveal) for one in found], indent=2))
         return
     for one in found:
-        print(letter_line(one))
+        print(letter_line(*one))
     print(counted(len(found), "record") + ("; there may be more" if len(found) == limit else ""))
 
 
@@ -137,7 +137,9 @@ def tail(as_json: Json = False) -> None:
         print("waiting for mails to die; Ctrl-C ends it", file=sys.stderr)
         try:
             for found in desk.archive.follow():
-                line = json.dumps(letter_told(found, False)) if as_json else letter_line(found)
+                letter, standing, _ = found
+                told = letter_told(letter, standing, reveal=False)
+                line = json.dumps(told) if as_json else letter_line(letter, standing)
                 print(line, flush=True)
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.OK) from None

@@ -58,6 +58,7 @@ def register(app: typer.Typer) -> None:
     app.command("job")(show_job)
     app.command()(resume)
     app.command()(cancel)
+    app.command()(settle)
     app.command()(discard)
 
 
@@ -126,7 +127,7 @@ def show_job(job: JobId, as_json: Json = False) -> None:
     from retry_topics.dlt.told import job_told  # noqa: PLC0415
 
     with desk_of(os.environ) as desk:
-        found = _named_job(desk, job)
+        found = desk.by_now(_named_job(desk, job))
     print(json.dumps(job_told(found), indent=2) if as_json else "\n".join(job_lines(found)))
 
 
@@ -152,6 +153,18 @@ def cancel(job: JobId) -> None:
     with desk_of(os.environ) as desk:
         found = desk.cancel(_named_job(desk, job))
     print(f"{found.id}: cancelled; {progress_words(found)}")
+
+
+def settle() -> None:
+    """Write down what came of replays that nobody waited for, before the ledger forgets it."""
+    from console.dlt_jobs_shown import job_line  # noqa: PLC0415
+    from console.dlt_work import desk_of  # noqa: PLC0415
+    from schemas.replay_jobs import JobState  # noqa: PLC0415
+
+    with desk_of(os.environ) as desk:
+        for job in desk.jobs():
+            if job.state is JobState.WAITING:
+                print(job_line(desk.run(job, threading.Event(), lambda _: None, 0)))
 
 
 def discard(  # noqa: PLR0913 - a parameter for each option

@@ -34,13 +34,12 @@ def groups_lines(groups: Groups) -> list[str]:
     return lines
 
 
-def letter_line(found: Found) -> str:
+def letter_line(letter: Letter, standing: Standing) -> str:
     """Return a letter as one line of a list."""
-    letter = found.letter
     about = letter.about
     recipient = "-" if about is None else mask_address(about.address)
     return (
-        f"{letter.position!s:<10}  {show_instant(letter.at)}  {state_words(found.standing):<10}  "
+        f"{letter.position!s:<10}  {show_instant(letter.at)}  {state_words(standing):<10}  "
         f"{letter.group.fingerprint}  {letter.mail_id or '(undecodable)':<32}  {recipient}  "
         f"{letter.group.template or '-'}: {cause_words(letter)}"
     )

@@ -85,7 +85,7 @@ class DltRoutes:
         selection, more = parse_selection(parameters, ("limit", "reveal"))
         limit, reveal = parse_limit(more.get("limit")), parse_reveal(more.get("reveal"))
         found = await office.ask(by, lambda desk: desk.letters(selection, limit))
-        return _answer({"letters": [letter_told(one, reveal) for one in found]})
+        return _answer({"letters": [letter_told(*one, reveal) for one in found]})
 
     async def letter(self, request: Request) -> Response:
         """Tell everything about one record, or about every record of a mail."""
@@ -144,7 +144,8 @@ class DltRoutes:
     async def job(self, request: Request) -> Response:
         """Tell how far a job is."""
         office, by = self._let_in(request)
-        return self._job_answer(office, await self._found(request, office, by), 200)
+        job = await self._found(request, office, by)
+        return self._job_answer(office, await office.ask(by, lambda desk: desk.by_now(job)), 200)
 
     async def pause(self, request: Request) -> Response:
         """Let a job pause that this process runs: 202."""

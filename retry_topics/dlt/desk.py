@@ -22,7 +22,10 @@ from retry_topics.dlt.jobs import NotNow
 from retry_topics.dlt.journal import MakeTransactions, Pen, Scribe, claims_id, job_transactions_id
 from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.lookup import Lookup
+from retry_topics.dlt.outcomes import Outcomes
 from retry_topics.dlt.plan import Choice, Outgoing, Plan, Planner
+from retry_topics.dlt.present import Known, Present
+from retry_topics.dlt.progress import load
 from retry_topics.dlt.runner import Runner, RunnerParts
 from retry_topics.dlt.selection import matcher
 from retry_topics.dlt.states import RecordState
@@ -99,22 +102,18 @@ class Desk:
     def groups(self, selection: Selection) -> Groups:
         """Count what is selected by what it died of."""
         groups = Groups()
-        check = matcher(selection)
-        for shelf in self.archive.shelves():
-            groups.count(self.archive.found(shelf, check))
+        groups.count(Present(self.archive).letters(selection))
         return groups
 
-    def letters(self, selection: Selection, limit: int) -> list[Found]:
+    def letters(self, selection: Selection, limit: int) -> list[Known]:
         """Return what is selected, at most so many, the newest first."""
-        check = matcher(selection)
-        newest: list[Found] = []
-        for shelf in self.archive.shelves():
-            found = self.archive.found(shelf, check)
-            newest = heapq.nlargest(limit, [*newest, *_last(found, limit)], key=_age)
-        return newest
+        return heapq.nlargest(limit, Present(self.archive).letters(selection), key=_age)
 
     def each(self, selection: Selection) -> Iterator[Found]:
-        """Yield what is selected, each lane's in the order of the topic."""
+        """Yield what is selected whole, each lane's in the order of the topic.
+
+        What it is, is told by the journal alone.
+        """
         check = matcher(selection)
         for shelf in self.archive.shelves():
             yield from self.archive.found(shelf, check)
@@ -126,10 +125,16 @@ class Desk:
             ValueError: the text is neither.
         """
         if ":" in text:
-            found = self.archive.at(parse_position(text))
-            return [] if found is None else [found]
-        parse_mail_id(text)
-        return self.letters(Selection(mails=frozenset({text})), 100)
+            one = self.archive.at(parse_position(text))
+            found = [] if one is None else [one]
+        else:
+            parse_mail_id(text)
+            found = sorted(self.each(Selection(mails=frozenset({text}))), key=_age, reverse=True)
+        known = Present(self.archive).of([Known(one.letter, one.standing) for one in found])
+        return [
+            one._replace(standing=present.standing)
+            for one, present in zip(found, known, strict=True)
+        ]
 
     def standing(self, letter: Letter) -> LedgerStanding | None:
         """Return the ledger's last word on a letter's mail; None where it knows nothing of it."""
@@ -294,6 +299,20 @@ class Desk:
             raise NotNow(f"{name}: there is no such job; `mailcascade dlt jobs` lists them")
         return job
 
+    def by_now(self, job: ReplayJob) -> ReplayJob:
+        """Return a job with what came of its mails since it was put down; nothing is written."""
+        if job.state is not JobState.WAITING:
+            return job
+        progress, outcomes = load(self.archive, job.id), Outcomes()
+        for event_id, awaited in progress.awaited.items():
+            outcomes.expect(event_id, awaited)
+        lookup = Lookup(self.archive.log, self.archive.topology)
+        lanes = range(self.archive.topology.partitions)
+        for event_id, word in lookup.standings(lanes, progress.awaited).items():
+            outcomes.hear(event_id, word)
+        note = jobs.waits_for(outcomes.open) if outcomes.open else "every outcome is known"
+        return replace(jobs.counted(job, progress.numbers(outcomes)), note=note)
+
     def _outgoing(self, job: ReplayJob) -> Outgoing:
         imported = read_imported(self.archive, job.id) if job.edit.imported else None
         return Outgoing(self._editor(job), self.archive.codec, imported)
@@ -326,12 +345,8 @@ class Desk:
             pen.put_down()
 
 
-def _age(found: Found) -> tuple[int, Position]:
+def _age(found: Known | Found) -> tuple[int, Position]:
     return found.letter.at, found.letter.position
-
-
-def _last(found: Iterable[Found], limit: int) -> list[Found]:
-    return heapq.nlargest(limit, found, key=_age)
 
 
 def _spread(plan: Plan, count: int) -> list[Position]:

@@ -90,7 +90,7 @@ class Editor:
         if more is not None and changed.expires_at is not None:
             changed = changed._replace(expires_at=max(changed.expires_at, now + more))
         if self.edit.as_new:
-            new_id = uuid5(_NEW_MAILS, f"{self.job}/{position}")
+            new_id = new_mail_id(self.job, position)
             changed = changed._replace(event_id=new_id, occurred_at=now, idempotency_key=None)
         elif changed.recipient.address != event.recipient.address:
             raise EditRefused("another recipient is another mail: use --as-new")
@@ -123,6 +123,11 @@ class Editor:
             return event_from(event, returned)
         except EditRefused as error:
             raise EditRefused(f"transform: {error}") from error
+
+
+def new_mail_id(job: str, position: Position) -> UUID:
+    """Return the event id of the new mail as which a job sends a record."""
+    return uuid5(_NEW_MAILS, f"{job}/{position}")
 
 
 def event_fields(event: SignupEvent) -> dict[str, object]:

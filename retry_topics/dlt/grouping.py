@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from retry_topics.dlt.archive import Found
 from retry_topics.dlt.cause import Group
 from retry_topics.dlt.letter import Letter
+from retry_topics.dlt.present import Known
 from retry_topics.dlt.states import UNSETTLED, RecordState
 
 #: Tenants of a group that are told apart; the others are counted together, under no name.
@@ -53,9 +53,9 @@ class Groups:
         self._open: dict[Group, Tally] = {}
         self._settled: dict[Group, Tally] = {}
 
-    def count(self, found: Iterable[Found]) -> None:
+    def count(self, letters: Iterable[Known]) -> None:
         """Count every letter."""
-        for letter, standing, _ in found:
+        for letter, standing in letters:
             state = standing.state
             tallies = self._open if state in UNSETTLED else self._settled
             tally = tallies.get(letter.group)

@@ -69,6 +69,11 @@ def put_down(job: ReplayJob, state: JobState, note: str, now: int) -> ReplayJob:
     return replace(job, state=state, owner="", beat_at=now, note=note)
 
 
+def waits_for(outcomes: int) -> str:
+    """Return what is told of a job that has replayed everything, and does not know all outcomes."""
+    return f"all is replayed; {outcomes} outcomes are to come"
+
+
 def counted(job: ReplayJob, counts: Mapping[str, int]) -> ReplayJob:
     """Return the job with these numbers put into its own."""
     return replace(job, counts={**job.counts, **counts})

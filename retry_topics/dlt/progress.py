@@ -3,10 +3,11 @@
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from retry_topics.dlt import jobs
 from retry_topics.dlt.archive import Archive
-from retry_topics.dlt.outcomes import Awaited
+from retry_topics.dlt.outcomes import Awaited, Outcome, Outcomes
 from retry_topics.dlt.queue import Queue
 from schemas.dlt_journal import (
     NO_EVENT,
@@ -20,7 +21,13 @@ from schemas.dlt_journal import (
 )
 from schemas.errors import Undecodable
 
-_ENDS = {
+_OUTCOMES: Final = {
+    jobs.SENT: Outcome.SENT,
+    jobs.DEAD_AGAIN: Outcome.DEAD_AGAIN,
+    jobs.ENDED_OTHERWISE: Outcome.ENDED,
+    jobs.RETRYING: Outcome.RETRYING,
+}
+_ENDS: Final = {
     EntryState.SENT: jobs.SENT,
     EntryState.DEAD_AGAIN: jobs.DEAD_AGAIN,
     EntryState.ENDED: jobs.ENDED_OTHERWISE,
@@ -38,6 +45,14 @@ class Progress:
     counts: Counter[str]
     claims: list[tuple[int, bytes]]
     awaited: dict[bytes, Awaited] = field(default_factory=dict)
+
+    def numbers(self, outcomes: Outcomes) -> dict[str, int]:
+        """Return how far the job is, with outcomes that were heard since."""
+        heard = outcomes.counts
+        ends = {
+            name: self.counts[name] + heard.get(outcome, 0) for name, outcome in _OUTCOMES.items()
+        }
+        return {jobs.REPLAYED: self.counts[jobs.REPLAYED], **ends}
 
 
 def load(archive: Archive, job: str) -> Progress:

@@ -2,10 +2,10 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from retry_topics.dlt import jobs
 from retry_topics.dlt.archive import Archive
@@ -47,7 +47,7 @@ class Reading:
         self._job = job
         self._terms = Terms(job.edit.as_new, force=True)
 
-    def batches(self, queue: Queue, size: int, stretch: int) -> Iterator[Batch]:
+    def batches(self, queue: Queue, size: int, stretch: int) -> Generator[Batch, None, None]:
         """Yield batches of so many at most until the queue is empty; it is nobody else's then.
 
         So many as `stretch` says are read in one go: beginning to read takes as long as some
@@ -106,7 +106,29 @@ class Reading:
         return Rewritten(value, changed.recipient.address, new_id)
 
 
-def ahead(work: Callable[[], T]) -> "Future[T]":
+class Ahead(Generic[T]):
+    """Yields what a generator does, each item made on another thread while the last one is used."""
+
+    def __init__(self, items: Generator[T, None, None]) -> None:
+        """Begin with the first item; the generator is nobody else's from now on."""
+        self._items = items
+        self._coming = _begun(self._next)
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield the items, or raise what the generator raised."""
+        while (item := self._coming.result()) is not None:
+            self._coming = _begun(self._next)
+            yield item
+
+    def close(self) -> None:
+        """Close the generator, once it has made the item that it is at."""
+        self._coming.add_done_callback(lambda _: self._items.close())
+
+    def _next(self) -> T | None:
+        return next(self._items, None)
+
+
+def _begun(work: Callable[[], T]) -> "Future[T]":
     """Begin something on a thread of its own, which a process that ends does not wait for."""
     promise: Future[T] = Future()
 

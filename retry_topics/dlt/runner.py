@@ -7,6 +7,7 @@ the process dies, whoever takes the job over goes on with what has no entry.
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +16,11 @@ from retry_topics.dlt.archive import Archive
 from retry_topics.dlt.jobs import NotNow
 from retry_topics.dlt.journal import Pen, Scribe
 from retry_topics.dlt.listening import Listener
-from retry_topics.dlt.outcomes import Awaited, Outcome
+from retry_topics.dlt.outcomes import Awaited
 from retry_topics.dlt.plan import Outgoing
 from retry_topics.dlt.progress import Progress, load
 from retry_topics.dlt.queue import Queue
-from retry_topics.dlt.reading import Batch, Reading, ahead
+from retry_topics.dlt.reading import Ahead, Batch, Reading
 from retry_topics.dlt.traced import replaying
 from runtime.clock import Clock, Deadline
 from runtime.kafka.records import OutRecord
@@ -153,20 +154,19 @@ class Runner:
             # A batch goes out when its last record is due, not its first.
             due = parts.clock.monotonic() + size / pace.rate
         batches = self._reading().batches(self._progress.queue, size, stretch)
-        coming = ahead(lambda: next(batches, None))
-        while batch := coming.result():
-            coming = ahead(lambda: next(batches, None))
-            if pace.rate is not None:
-                # Whatever held it up, it does not make up for more than a moment of it.
-                due = max(due, parts.clock.monotonic() - _CATCH_UP_SECONDS)
-                self._listen_until(due)
-                due += batch.taken / pace.rate
-            if parts.stop.is_set():
-                return self._put_down(JobState.PAUSED, "paused by a person")
-            if note := self._failing(max(_FEWEST_HEARD, pace.canary)):
-                return self._put_down(JobState.STOPPED, note)
-            self._write_batch(batch)
-            self._listener.listen(0)
+        with closing(Ahead(batches)) as coming:
+            for batch in coming:
+                if pace.rate is not None:
+                    # Whatever held it up, it does not make up for more than a moment of it.
+                    due = max(due, parts.clock.monotonic() - _CATCH_UP_SECONDS)
+                    self._listen_until(due)
+                    due += batch.taken / pace.rate
+                if parts.stop.is_set():
+                    return self._put_down(JobState.PAUSED, "paused by a person")
+                if note := self._failing(max(_FEWEST_HEARD, pace.canary)):
+                    return self._put_down(JobState.STOPPED, note)
+                self._write_batch(batch)
+                self._listener.listen(0)
         return None
 
     def _reading(self) -> Reading:
@@ -246,23 +246,12 @@ class Runner:
             )
             for end in heard
         ]
-        job = jobs.run_by(jobs.counted(self._job, self._numbers()), self._owner, now)
+        numbers = self._progress.numbers(self._listener.outcomes) | self._late
+        job = jobs.run_by(jobs.counted(self._job, numbers), self._owner, now)
         self._parts.pen.write([*records, *told, self._scribe.job(job)])
         self._job = job
         self._beat = Deadline(self._parts.clock, BEAT_SECONDS)
         self._parts.told(job)
-
-    def _numbers(self) -> dict[str, int]:
-        counts = self._progress.counts
-        heard = self._listener.outcomes.counts
-        ends = {
-            jobs.SENT: Outcome.SENT,
-            jobs.DEAD_AGAIN: Outcome.DEAD_AGAIN,
-            jobs.ENDED_OTHERWISE: Outcome.ENDED,
-            jobs.RETRYING: Outcome.RETRYING,
-        }
-        numbers = {name: counts[name] + heard.get(outcome, 0) for name, outcome in ends.items()}
-        return {jobs.REPLAYED: counts[jobs.REPLAYED], **numbers, **self._late}
 
     def _finish(self) -> ReplayJob:
         """Give up what is left, and wait for outcomes as long as somebody wants to."""
@@ -276,8 +265,7 @@ class Runner:
         while outcomes.silent and not deadline.expired() and not stop.is_set():
             self._listen_for(_LISTEN_SECONDS)
         if outcomes.open:
-            note = f"all is replayed; {outcomes.open} outcomes are to come"
-            return self._put_down(JobState.WAITING, note)
+            return self._put_down(JobState.WAITING, jobs.waits_for(outcomes.open))
         return self._put_down(JobState.FINISHED, "")
 
     def _put_down(self, state: JobState, note: str) -> ReplayJob:

@@ -7,7 +7,9 @@ from retry_topics.dlt.archive import Found
 from retry_topics.dlt.desk import Sample
 from retry_topics.dlt.edit import event_fields
 from retry_topics.dlt.grouping import Groups, Tally
+from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.plan import Plan
+from retry_topics.dlt.states import Standing
 from retry_topics.headers import Attempt, Journey, read_journey
 from schemas.codec import EventCodec
 from schemas.errors import Undecodable
@@ -26,9 +28,8 @@ def groups_told(groups: Groups) -> dict[str, Any]:
     }
 
 
-def letter_told(found: Found, reveal: bool) -> dict[str, Any]:
+def letter_told(letter: Letter, standing: Standing, reveal: bool) -> dict[str, Any]:
     """Return what a list tells of a letter."""
-    letter, standing, _ = found
     about, cause = letter.about, letter.cause
     address = None if about is None else about.address
     return {
@@ -57,7 +58,7 @@ def whole_told(
     # Relays quote the recipient's address.
     said = str if reveal else mask_addresses
     return {
-        **letter_told(found, reveal),
+        **letter_told(found.letter, found.standing, reveal),
         "ledger": None if standing is None else standing.state.value,
         "text": None if journey.death is None else said(journey.death.text),
         "origin": origin_told(journey),

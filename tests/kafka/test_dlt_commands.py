@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from console.cli import app
 from console.failures import CommandFailed
+from schemas.mail_states import MailState
 from schemas.privacy import mask_address
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress
@@ -47,7 +48,7 @@ def run(yard: Graveyard, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_from_groups_to_a_report(yard: Graveyard, run: Run) -> None:
     """Counted, planned, replayed and settled, with words for each step."""
-    yard.bury(["policy"] * 3 + ["junk"])
+    graves = yard.bury(["policy"] * 3 + ["junk"])
     groups = run("groups")
     assert groups == run()
     assert "open: 4 records in 2 groups" in groups
@@ -67,6 +68,11 @@ def test_from_groups_to_a_report(yard: Graveyard, run: Run) -> None:
     assert "3 outcomes are to come" in report
     assert report.splitlines()[1:] == run("job", job).splitlines()[1:]
     assert json.loads(run("job", job, "--json"))["counts"]["chosen"] == 3
+
+    yard.kafka.write([yard.ledger(grave.event, MailState.SENT, 1) for grave in graves[:3]])
+    assert "sent       3" in run("job", job)
+    assert "finished   replayed 3 of 3, sent 3" in run("settle")
+    assert run("settle") == ""
 
     junk = json.loads(run("list", "--state", "open", "--json"))[0]["position"]
     assert "ff 6a 75 6e 6b" in run("show", junk)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,6 +187,30 @@ def test_every_reason_to_skip_is_told_and_the_run_does_what_the_plan_said(yard: 
         assert yard.replayed_ids() == dict.fromkeys(ids, 1)
 
 
+def test_what_became_of_mails_since_is_told_while_no_job_runs(yard: Graveyard) -> None:
+    """Of those that were replayed, and of those that were cancelled without this tool."""
+    sent, died, _ = (grave.event for grave in yard.bury(["policy"] * 3))
+    yard.bury(["policy"], state=MailState.CANCELLED)
+    with yard.desk() as desk:
+        done = replay(desk)
+        assert states_of(desk) == {RecordState.REPLAYED: 3, RecordState.ENDED: 1}
+        yard.kafka.write(
+            [yard.ledger(sent, MailState.SENT, 1), yard.ledger(died, MailState.DEAD, 1)]
+        )
+        assert states_of(desk) == {
+            RecordState.SENT: 1,
+            RecordState.DEAD_AGAIN: 1,
+            RecordState.REPLAYED: 1,
+            RecordState.ENDED: 1,
+        }
+        (listed,) = desk.letters(Selection(states=frozenset({"dead_again"})), 5)
+        assert listed.letter.about is not None
+        assert listed.letter.about.event_id == died.event_id.bytes
+        counts = desk.by_now(desk.job(done.id)).counts
+        assert (counts[jobs.SENT], counts[jobs.DEAD_AGAIN]) == (1, 1)
+        assert desk.job(done.id).counts[jobs.SENT] == 0
+
+
 def test_what_dies_after_the_plan_is_not_the_plan_s_business(yard: Graveyard) -> None:
     """A saved plan runs as it was told, and new failures stay visible as open."""
     yard.bury(["policy"] * 5)
@@ -231,8 +254,8 @@ def test_a_changed_mail_is_checked_and_its_original_stays(yard: Graveyard) -> No
     (record,) = yard.replayed()
 
     changed = EventCodec(None).decode(record.value or b"")
-    assert changed == replace(
-        grave.event, locale="de", data={"confirm_url": "https://example.com/new"}
+    assert changed == grave.event._replace(
+        locale="de", data={"confirm_url": "https://example.com/new"}
     )
     assert read_journey(record.headers).generation == 1
     assert yard.kafka.read(yard.topology.dlt) == before
@@ -251,6 +274,10 @@ def test_as_a_new_mail_also_what_was_sent_goes_out(yard: Graveyard) -> None:
     assert event.recipient == grave.event.recipient
     assert dict(record.headers)["ce_id"] == str(event.event_id).encode()
     assert read_journey(record.headers).generation == 0
+    with yard.desk() as desk:
+        assert states_of(desk) == {RecordState.REPLAYED: 1}
+        yard.kafka.write([yard.ledger(event, MailState.DEAD)])
+        assert states_of(desk) == {RecordState.DEAD_AGAIN: 1}
 
 
 def test_undecodable_records_are_listed_shown_and_discarded(yard: Graveyard) -> None:
