@@ -154,7 +154,7 @@ class OneTenant:
 class KeyFile:
     """The keys in a file, read again when the file changes.
 
-    A changed file that cannot be read is reported and the last good keys stay in force: an
+    A changed file that cannot be used is reported, once, and the last good keys stay in force: an
     operator's slip must not turn every client away.
     """
 
@@ -168,6 +168,7 @@ class KeyFile:
         self._clock = clock
         self._stamp, self._entries = self._read()
         self._checked_at = clock.monotonic()
+        self._fault = ""
 
     def tenant(self, authorization: str | None) -> str:
         """Return the tenant of the bearer token in an Authorization header.
@@ -192,12 +193,15 @@ class KeyFile:
             return
         self._checked_at = now
         try:
-            if _stamp(self._path) == self._stamp:
+            if _stamp(self._path) == self._stamp and not self._fault:
                 return
             self._stamp, self._entries = self._read()
         except (OSError, KeyFileError) as error:
-            _log.error("keys.not_reloaded", path=str(self._path), error=str(error))
+            if str(error) != self._fault:
+                _log.error("keys.not_reloaded", path=str(self._path), error=str(error))
+            self._fault = str(error)
         else:
+            self._fault = ""
             _log.info("keys.reloaded", path=str(self._path), keys=len(self._entries))
 
     def _read(self) -> tuple[tuple[int, int, int], tuple[Entry, ...]]:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.keys import (
     BadTenantName,
@@ -85,6 +86,20 @@ def test_the_last_good_keys_stay_when_a_change_is_bad(tmp_path, broken):
     write(path, f"shop:{hash_key('new')}\n", 3)
     clock.advance(1)
     assert keys.tenant("bearer new") == "shop"
+
+
+def test_what_becomes_of_a_change_is_logged_once(tmp_path):
+    """However many requests come while the file is broken; and when it is good again."""
+    path, clock = tmp_path / "keys", ManualClock()
+    write(path, f"shop:{hash_key('a')}\n", 1)
+    keys = KeyFile(path, clock)
+    with capture_logs() as logs:
+        for text in ("broken", "broken", f"shop:{hash_key('a')}\n", f"shop:{hash_key('a')}\n"):
+            write(path, text, 1)
+            clock.advance(2)
+            assert keys.tenant("Bearer a") == "shop"
+
+    assert [line["event"] for line in logs] == ["keys.not_reloaded", "keys.reloaded"]
 
 
 def test_an_issued_key_is_admitted_by_its_line():
