@@ -151,6 +151,17 @@ class Metrics:
         metric, histogram = _found(self._histograms, name, labels)
         return histogram.labels(**labels) if metric.labels else histogram
 
+    def tally(self, name: str) -> Tally:
+        """Return what a histogram without labels is read from; see `tallied`.
+
+        Raises:
+            UnknownMetric: the catalogue has no such histogram, or it is read already.
+        """
+        metric, _ = _found(self._histograms, name, {})
+        tally = Tally(metric.buckets)
+        self.tallied(name, lambda: [({}, tally)])
+        return tally
+
     def tallied(
         self, name: str, read: Callable[[], Iterable[tuple[Mapping[str, str], Tally]]]
     ) -> None:

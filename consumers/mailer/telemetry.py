@@ -1,8 +1,10 @@
 """What a worker shows of itself: one method for each thing worth counting.
 
-Every method may be called from any thread.
+Every method may be called from any thread, but for what happens to each mail: that is added up in
+plain numbers, `taken_up` by the poll thread, `attempted` and `accepted` by the event loop.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,6 +25,7 @@ from runtime.metrics import Metrics
 from runtime.tally import Tally
 from schemas.events import SignupEvent
 from schemas.mail_states import MailState
+from schemas.privacy import mask_addresses
 
 _log = get_logger("mailer")
 
@@ -31,11 +34,11 @@ _ABORTED: Final = "aborted"
 _DLT: Final = "dlt"
 _SINCE: Final = "mailcascade_breaker_open_since_seconds"
 #: Breakers with a series of their own; thousands of domains can be out.
-_MOST_SHOWN: Final = 100
+_MOST_SHOWN: Final = 20
 
 
 class Telemetry:
-    """Owns nothing but the handles of its metrics."""
+    """Owns the handles of its metrics, and what is added up between two looks."""
 
     def __init__(self, metrics: Metrics, topology: Topology) -> None:
         self._metrics = metrics
@@ -49,9 +52,14 @@ class Telemetry:
         self._accepted = metrics.counter(
             "mailcascade_outcomes_total", outcome="accepted", scope="", kind="", phase="", rule=""
         )
-        self._delivery = metrics.histogram("mailcascade_delivery_seconds")
-        self._end_to_end = metrics.histogram("mailcascade_end_to_end_seconds")
-        self._overshoot = metrics.histogram("mailcascade_due_overshoot_seconds")
+        #: Attempts that the relay accepted, and how many of them are shown.
+        self._taken_by_relay = 0
+        self._shown_accepted = 0
+        self._showing = threading.Lock()
+        self._delivery = metrics.tally("mailcascade_delivery_seconds")
+        self._end_to_end = metrics.tally("mailcascade_end_to_end_seconds")
+        self._overshoot = metrics.tally("mailcascade_due_overshoot_seconds")
+        metrics.before_each_look(self._show_accepted)
         self._in_flight = metrics.gauge("mailcascade_deliveries_in_flight")
         self._commit_seconds = metrics.histogram("mailcascade_commit_seconds")
         self._commit_records = metrics.histogram("mailcascade_commit_records")
@@ -134,7 +142,7 @@ class Telemetry:
 
     def taken_up(self, overshoot_ms: int) -> None:
         """Count a waiting record that begins this long after it was due."""
-        self._overshoot.observe(max(0, overshoot_ms) / 1000)
+        self._overshoot.add(max(0, overshoot_ms) / 1000)
 
     def in_flight(self, number: int) -> None:
         """Show how many records are in the engine's hands."""
@@ -142,9 +150,9 @@ class Telemetry:
 
     def attempted(self, outcome: Outcome, seconds: float) -> None:
         """Count what came of handing one mail to the relay."""
-        self._delivery.observe(seconds)
+        self._delivery.add(seconds)
         if isinstance(outcome, Accepted):
-            self._accepted.inc()
+            self._taken_by_relay += 1
             return
         scope, kind, phase, rule = "message", "ambiguous", "dot", ""
         if isinstance(outcome, Failure):
@@ -158,6 +166,12 @@ class Telemetry:
             rule=rule,
         ).inc()
 
+    def _show_accepted(self) -> None:
+        with self._showing:
+            number = self._taken_by_relay
+            self._accepted.inc(number - self._shown_accepted)
+            self._shown_accepted = number
+
     def accepted(self, event: SignupEvent, generation: int, now: int) -> None:
         """Count how long after its time the relay took a mail, unless that is a replay.
 
@@ -165,7 +179,7 @@ class Telemetry:
         """
         if generation == 0:
             late_ms = now - max(event.occurred_at, event.not_before or 0)
-            self._end_to_end.observe(max(0, late_ms) / 1000)
+            self._end_to_end.add(max(0, late_ms) / 1000)
 
     def dropped(self) -> None:
         """Count a record that the ledger knows to be a repeat."""
@@ -207,7 +221,7 @@ class Telemetry:
         """Show what went out (with the reason) or is back."""
         key = kind, name
         if (rule := self._shown.pop(key, None)) is not None:
-            self._metrics.forget(_SINCE, kind=kind, what=name, rule=rule)
+            self._metrics.forget(_SINCE, kind=kind, what=mask_addresses(name), rule=rule)
         if outage is None:
             self._out.discard(key)
             _log.info(f"{kind}.recovered", name=name)
@@ -227,7 +241,8 @@ class Telemetry:
         failure = outage.failure
         if len(self._shown) < _MOST_SHOWN:
             self._shown[key] = failure.rule
-            gauge = self._metrics.gauge(_SINCE, kind=kind, what=name, rule=failure.rule)
+            what = mask_addresses(name)
+            gauge = self._metrics.gauge(_SINCE, kind=kind, what=what, rule=failure.rule)
             gauge.set(outage.since / 1000)
         _log.error(
             f"{kind}.outage",

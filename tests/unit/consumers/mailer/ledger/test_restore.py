@@ -108,6 +108,7 @@ def test_lanes_are_restored_in_the_order_of_asking(restorer: Restorer, log: Log)
     wait_until(lambda: len(order) == 3)
 
     assert order == [2, 0, 3]
+    assert log.restores == [len(log.messages)] * 3
     for store in stores:
         assert all(store.get(key) == standing_of(entry()) for key, _, _ in log.messages if key)
         store.close()
