@@ -17,6 +17,7 @@ from retry_topics.topology import Topology
 from runtime.kafka.published import RecordTooLarge
 from runtime.kafka.writer import WriteFailed
 from runtime.logs import get_logger
+from runtime.trace_context import read_context
 from schemas.codec import EventCodec
 from schemas.errors import SchemasError
 from schemas.instants import show_instant, write_instant
@@ -88,9 +89,12 @@ class HeldDesk:
             [problem for mail in mails if (problem := self._unreleasable(mail, found, force))]
         )
         for mail in mails:
-            _write_again(self._cluster, self._topology, found[mail.event_id])
+            held = found[mail.event_id]
+            _write_again(self._cluster, self._topology, held)
+            context = read_context(held.record.headers)
+            trace = {} if context is None else {"trace_id": context.trace_id}
             by, reason = self._order.by, self._order.reason
-            _log.info("held.released", mail=mail.text, by=by, reason=reason)
+            _log.info("held.released", mail_id=mail.text, by=by, reason=reason, **trace)
             show(f"{mail.text}: released, to be sent")
 
     def discard(self, mails: Sequence[NamedMail], show: Print) -> None:

@@ -39,7 +39,7 @@ from consumers.mailer.processor import Intend, Processor, ProcessorParts
 from consumers.mailer.slots import Slot
 from consumers.mailer.telemetry import Telemetry
 from consumers.mailer.throttles import Throttles, Tolerance
-from consumers.mailer.traced import TracedWork
+from consumers.mailer.traced import TracedWork, traced_intend
 from retry_topics.policy import RetryPolicy
 from retry_topics.topic_specs import DAY_MS, tier_retention
 from retry_topics.topology import Topology
@@ -119,7 +119,7 @@ class Worker:
         telemetry.paused_by(guards.outage)
         parts.outages.paused_by(guards.outage)
         self._notices = Notices(_notice_parts(settings, parts, name, guards, ownership))
-        intend = Intentions(self._loop, reports.put).commit
+        intend = _intend(parts, Intentions(self._loop, reports.put).commit)
         work = _work(parts, _processor_parts(settings, parts, (name, telemetry), (guards, intend)))
         engine = Engine(self._loop, work, reports.put, self._fail)
         keeper = Keeper(parts.topology, parts.clock, engine.afterwards)
@@ -249,6 +249,10 @@ def _processor_parts(
         clock=parts.clock,
         worker=name,
     )
+
+
+def _intend(parts: WorkerParts, intend: Intend) -> Intend:
+    return intend if parts.tracer is None else traced_intend(intend, parts.topology)
 
 
 def _work(parts: WorkerParts, of_processor: ProcessorParts) -> Work:

@@ -11,6 +11,7 @@ from typing import Final
 from consumers.mailer.completion import Completion
 from consumers.mailer.engine import Work
 from consumers.mailer.job import Job
+from consumers.mailer.processor import Intend
 from retry_topics.headers import read_journey
 from retry_topics.topology import Topology
 from runtime.kafka.records import OutRecord
@@ -51,12 +52,12 @@ class TracedWork:
             job.trace = span.context
             completion = await self._work.process(job)
             self._tell(span, completion)
-        return self._handed_on(completion, span.context)
+        return _handed_on(completion, span.context, self._topology)
 
     def withdrawn(self, job: Job) -> Completion:
         """Return what becomes of a mail that a demand has stopped."""
         completion = self._work.withdrawn(job)
-        return completion if job.trace is None else self._handed_on(completion, job.trace)
+        return _of_job(job, completion, self._topology)
 
     def _beginning(self, job: Job, written: TraceContext | None) -> Beginning:
         record, journey = job.record, read_journey(job.record.headers)
@@ -69,9 +70,10 @@ class TracedWork:
             "messaging.destination.partition.id": str(record.partition),
             "messaging.consumer.group.name": self._topology.group,
             "messaging.kafka.offset": record.offset,
-            "mailcascade.attempt": journey.attempts + 1,
-            "mailcascade.generation": journey.generation,
         }
+        if not job.command:
+            attributes["mailcascade.attempt"] = journey.attempts + 1
+            attributes["mailcascade.generation"] = journey.generation
         if tier is not None:
             attributes["mailcascade.tier"] = tier.label
         if (mail := job.log_fields().get("mail_id")) is not None:
@@ -90,14 +92,23 @@ class TracedWork:
         if entry.state in _FAILED:
             span.fail(entry.rule or entry.reason or entry.kind or entry.state)
 
-    def _handed_on(self, completion: Completion, trace: TraceContext) -> Completion:
-        """Return a completion whose records, but for the suppressions, are written in a trace."""
-        suppressions = self._topology.suppressions
-        records = tuple(
-            record if record.topic == suppressions else _within(record, trace)
-            for record in completion.records
-        )
-        return replace(completion, records=records)
+
+def traced_intend(intend: Intend, topology: Topology) -> Intend:
+    """Return what has a completion committed in the trace of its record."""
+    return lambda job, completion: intend(job, _of_job(job, completion, topology))
+
+
+def _handed_on(completion: Completion, trace: TraceContext, topology: Topology) -> Completion:
+    """Return a completion whose records, but for the suppressions, are written in a trace."""
+    records = tuple(
+        record if record.topic == topology.suppressions else _within(record, trace)
+        for record in completion.records
+    )
+    return replace(completion, records=records)
+
+
+def _of_job(job: Job, completion: Completion, topology: Topology) -> Completion:
+    return completion if job.trace is None else _handed_on(completion, job.trace, topology)
 
 
 def _within(record: OutRecord, trace: TraceContext) -> OutRecord:

@@ -1,19 +1,17 @@
 """One mail from a client's request to its replay: as spans, as log lines, as a story."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
+from typer.testing import CliRunner, Result
 
-from console.operator import named_mails
+from console.cli import app
 from console.stack.catcher.threaded import CatcherThread
-from console.trace import teller_of
-from runtime.clock import SystemClock
-from runtime.settings import load_settings
 from runtime.trace_context import TraceContext
 from tests.conftest import TopicsFactory
 from tests.support.api import running_api
@@ -23,10 +21,13 @@ from tests.support.collector import running_collector
 from tests.support.mailer import Kafka, start_worker, worker_environ
 from tests.support.wait import wait_until
 
+Run = Callable[..., str]
+
 CLIENT = TraceContext("c" * 32, "d" * 16, 1)
 #: Refused three times: that is once on main and once in each tier.
 NAME = "recognisable+tempfail3"
 ADDRESS = f"{NAME}@example.com"
+ATTEMPT = "mailcascade.attempt"
 EMAIL = {
     "template": "signup-confirmation",
     "to": {"address": ADDRESS},
@@ -34,32 +35,30 @@ EMAIL = {
 }
 
 
-def command(environ: Mapping[str, str], *arguments: str) -> str:
-    """Return what a command prints that succeeds."""
-    done = subprocess.run(
-        [sys.executable, "-m", "console", *arguments],
-        env=dict(environ),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command that succeeds, and return what it prints."""
 
+    def run(environ: Mapping[str, str], *arguments: str) -> str:
+        for name in [name for name in os.environ if name.startswith("MAILCASCADE")]:
+            monkeypatch.delenv(name)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        done: Result = CliRunner().invoke(app, arguments)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done.stdout
 
-def told(environ: Mapping[str, str], mail: str, *, reveal: bool) -> str:
-    """Return what the command prints for a person, in this process."""
-    lines: list[str] = []
-    clock = SystemClock()
-    teller = teller_of(load_settings(environ), clock, clock.now_ms() - 3_600_000)
-    (named,) = named_mails([mail])
-    teller.tell(named, reveal=reveal, as_json=False, show=lines.append)
-    return "\n".join(lines)
+    return run
 
 
 def test_one_mail_is_followed_from_the_request_to_its_replay(
-    broker: BrokerAddress, topics: TopicsFactory, catcher: CatcherThread, tmp_path: Path
+    broker: BrokerAddress,
+    topics: TopicsFactory,
+    catcher: CatcherThread,
+    tmp_path: Path,
+    run: Run,
 ) -> None:
     """Spans of four processes link up, each line has the ids, and the story tells all of it."""
     kafka = Kafka(broker.bootstrap, topics("200ms,400ms", 2))
@@ -72,12 +71,12 @@ def test_one_mail_is_followed_from_the_request_to_its_replay(
             answer = httpx2.post(f"{api.url}/v1/emails", json=EMAIL, headers=headers)
             mail = answer.json()["id"]
             wait_until(lambda: kafka.read(kafka.topology.dlt), 40, "the mail to die")
-            command(environ, "dlt", "replay", "--all", "--yes", "--reason", "the mailbox is back")
+            run(environ, "dlt", "replay", "--all", "--yes", "--reason", "the mailbox is back")
             wait_for_all(catcher, [ADDRESS])
             wait_until(lambda: kafka.lag() == 0, 20, "everything to be committed")
-            story = json.loads(command(environ, "trace", mail, "--json"))
-            printed = told(environ, mail, reveal=False)
-            revealed = told(environ, mail, reveal=True)
+            story = json.loads(run(environ, "trace", mail, "--json"))
+            printed = run(environ, "trace", mail, "--since", "1h")
+            revealed = run(environ, "trace", mail, "--reveal")
         spans = collector.spans()
 
     by_name = {span.name: span for span in spans if not span.name.startswith("process")}
@@ -108,9 +107,6 @@ def test_one_mail_is_followed_from_the_request_to_its_replay(
     check_logs([json.loads(line) for log in logs for line in lines_of(log)], mail)
     everything = "".join(str(span) for span in spans) + "".join(log.read_text() for log in logs)
     assert NAME not in everything
-
-
-ATTEMPT = "mailcascade.attempt"
 
 
 def lines_of(log: Path) -> list[str]:

@@ -27,10 +27,10 @@ from consumers.mailer.lanes import Lanes
 from consumers.mailer.ledger.desk import Fetched, LedgerDesk
 from consumers.mailer.ledger.lane import RecordKey
 from consumers.mailer.poller import Poller, PollerParts
-from consumers.mailer.processor import Processor, ProcessorParts
+from consumers.mailer.processor import Intend, Processor, ProcessorParts
 from consumers.mailer.telemetry import Telemetry
 from consumers.mailer.throttles import Throttles, Tolerance
-from consumers.mailer.traced import TracedWork
+from consumers.mailer.traced import TracedWork, traced_intend
 from retry_topics.failure import Outcome
 from retry_topics.policy import RetryPolicy
 from retry_topics.topology import Topology
@@ -263,6 +263,9 @@ class Worker:
     def _work(self) -> Work:
         topology, clock, tracer = self._with.topology, self._with.clock, self._with.tracer
         endings = Endings(topology, self.name, clock)
+        intend: Intend = Intentions(self._with.loop, self._reports.put).commit
+        if tracer is not None:
+            intend = traced_intend(intend, topology)
         processor = Processor(
             ProcessorParts(
                 codec=_CODEC,
@@ -272,7 +275,7 @@ class Worker:
                 policy=RetryPolicy(topology.tiers),
                 endings=endings,
                 commands=Commands(endings),
-                intend=Intentions(self._with.loop, self._reports.put).commit,
+                intend=intend,
                 telemetry=self._telemetry,
                 clock=clock,
                 worker=self.name,

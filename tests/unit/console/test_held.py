@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from console.failures import CommandFailed
 from console.held import HeldDesk, HeldMail, held_json, held_lines
@@ -103,9 +104,13 @@ def test_a_released_mail_is_on_the_main_topic_again(cluster, desk) -> None:
     say(cluster, 1, MailState.HELD)
     said: list[str] = []
 
-    desk.release([named(1)], False, said.append)
+    with capture_logs() as lines:
+        desk.release([named(1)], False, said.append)
 
     (record,) = cluster.written
+    assert [(line["event"], line["mail_id"]) for line in lines] == [
+        ("held.released", named(1).text)
+    ]
     assert (record.topic, record.key, record.partition) == ("mails", named(1).lane_key, None)
     assert read_journey(record.headers) == Journey(generation=1, origin=ORIGIN)
     assert dict(record.headers)["ce_id"] == str(named(1).event_id).encode()

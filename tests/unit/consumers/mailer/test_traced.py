@@ -21,7 +21,7 @@ from tests.support.log_state import logs_as_before
 from tests.support.simulated_host import Host
 from tests.support.simulated_relay import Answer
 from tests.support.simulated_worker import Worker
-from tests.support.simulation import ADDRESSES, PLAIN, TOPOLOGY, Mail, World
+from tests.support.simulation import ADDRESSES, HOLD, PLAIN, TOPOLOGY, Mail, World
 from tests.support.spans import MemorySpans, context_of, links_of, parent_of
 
 REQUEST = TraceContext("a" * 32, "b" * 16, 1)
@@ -63,11 +63,11 @@ def log() -> Iterator[io.StringIO]:
         yield stream
 
 
-def post(world: World, context: TraceContext | None = REQUEST) -> Mail:
+def post(world: World, context: TraceContext | None = REQUEST, *, template: str = PLAIN) -> Mail:
     event = SignupEvent(
         UUID(int=len(world.mails) + 1),
         world.clock.now_ms(),
-        PLAIN,
+        template,
         Recipient(ADDRESS),
         "en",
         {},
@@ -198,6 +198,16 @@ def test_a_mail_that_is_stopped_in_hand_ends_its_span(world: World, spans: Memor
     (span,) = [span for span in spans.all("process") if links_of(span) == [REQUEST]]
     told = [read_context(headers) for headers in headers_on(world, TOPOLOGY.ledger, mail.lane)]
     assert context_of(span) in told
+
+
+def test_what_is_told_before_a_mail_is_handed_over_is_in_its_trace(
+    world: World, spans: MemorySpans
+) -> None:
+    """SENDING is committed while the attempt goes on."""
+    mail = post(world, template=HOLD)
+    answered(world, Answer.ACCEPT)
+    told = [read_context(headers) for headers in headers_on(world, TOPOLOGY.ledger, mail.lane)]
+    assert told == [context_of(spans.one("process"))] * 2
 
 
 @pytest.mark.parametrize("traced", [True, False])
