@@ -48,8 +48,7 @@ def check_kafka(facts: Answer[KafkaFacts], wanted: Wanted) -> list[Finding]:
     else:
         check_topics(findings, wanted.topology, facts.topics)
         check_copies(findings, facts.topics, facts.nodes, wanted.replication)
-    if not isinstance(facts.names, Unasked):
-        check_orphans(findings, wanted.topology, facts.names)
+    _check_orphans(findings, facts, wanted.topology)
     _check_transactions(findings, facts.transactions)
     _check_group(findings, facts, wanted)
     return findings.all
@@ -135,6 +134,15 @@ def _check_inner_copies(findings: Findings, config: Config, nodes: int) -> None:
                 f"{name}={copies} and there are {nodes} brokers: no worker can work",
                 f"{name}={nodes} in the brokers' server.properties, or more brokers",
             )
+
+
+def _check_orphans(findings: Findings, facts: KafkaFacts, topology: Topology) -> None:
+    if isinstance(facts.names, Unasked):
+        return  # whoever may not see one topic is told so with the topics
+    if isinstance(facts.stranded, Unasked):
+        findings.unknown("former tiers", facts.stranded.reason)
+        return
+    check_orphans(findings, topology, facts.names, facts.stranded)
 
 
 def _check_transactions(findings: Findings, transactions: Answer[bool]) -> None:

@@ -1,17 +1,20 @@
 """What the Kafka checks go by, asked once. What cannot be asked is told so, and hides nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from console.doctor.finding import Answer, Unasked
+from retry_topics.stranded import stranded
 from retry_topics.topic_specs import desired
 from retry_topics.topology import Topology
+from runtime.clock import Clock
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.client import Properties
 from runtime.kafka.errors import KafkaDenied, KafkaFault
 from runtime.kafka.groups import GroupReader
 from runtime.kafka.inspection import GroupState, Inspector
+from runtime.kafka.reader import TopicReader
 from runtime.kafka.topics import TopicState
 
 T = TypeVar("T")
@@ -26,6 +29,7 @@ class KafkaFacts:
 
     `nodes` is the number of its brokers; `brokers` have each one's configuration. `waiting` are
     the records of the main topic and the tiers that the workers' group has not finished.
+    `stranded` tells which topics of former tiers hold mails, and what mends it.
     `transactions` is whether we may use one, in which case they work.
     """
 
@@ -33,12 +37,13 @@ class KafkaFacts:
     brokers: Answer[Mapping[int, Mapping[str, str]]]
     topics: Answer[Mapping[str, TopicState]]
     names: Answer[frozenset[str]]
+    stranded: Answer[Sequence[str]]
     group: Answer[GroupState]
     waiting: Answer[int]
     transactions: Answer[bool]
 
 
-def gather(properties: Properties, topology: Topology) -> Answer[KafkaFacts]:
+def gather(properties: Properties, topology: Topology, clock: Clock) -> Answer[KafkaFacts]:
     """Ask the cluster; one that does not answer at all is not asked for more."""
     admin = TopicAdmin(properties, ASK_SECONDS)
     nodes = asked(lambda: admin.ping(ASK_SECONDS))
@@ -52,10 +57,19 @@ def gather(properties: Properties, topology: Topology) -> Answer[KafkaFacts]:
         brokers=asked(inspector.brokers),
         topics=topics,
         names=asked(admin.names),
+        stranded=asked(lambda: _stranded(properties, topology, admin, clock)),
         group=asked(lambda: inspector.group(topology.group)),
         waiting=asked(lambda: _waiting(properties, topology, admin)),
         transactions=asked(lambda: _transactions(inspector, topology)),
     )
+
+
+def _stranded(
+    properties: Properties, topology: Topology, admin: TopicAdmin, clock: Clock
+) -> list[str]:
+    group = GroupReader(properties, topology.group, ASK_SECONDS)
+    reader = TopicReader(properties, clock, ASK_SECONDS)
+    return stranded(topology, admin, group.committed, reader.read)
 
 
 def _transactions(inspector: Inspector, topology: Topology) -> bool:

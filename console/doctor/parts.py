@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from console.doctor.access import Whose, ask_allowed, check_access
 from console.doctor.clock_checks import Compared, check_clocks
+from console.doctor.dns_checks import examine_dns
+from console.doctor.dns_facts import system_lookup
 from console.doctor.finding import Answer, Finding, Part, Unasked
 from console.doctor.grants import Role
 from console.doctor.kafka_checks import Wanted, check_kafka
@@ -49,6 +51,7 @@ class Doctor:
             Part.TEMPLATES: lambda: examine_templates(settings),
             Part.SCHEMAS: lambda: examine_schemas(settings),
             Part.CLOCK: self._clocks,
+            Part.DNS: lambda: examine_dns(settings, system_lookup()),
         }
         wanted = {part: ask for part, ask in parts.items() if not only or part in only}
         return examine_all(wanted, self._clock)
@@ -61,7 +64,7 @@ class Doctor:
             settings.replication_factor,
             settings.kafka_group_protocol,
         )
-        return check_kafka(gather(self._properties(), self._topology), wanted)
+        return check_kafka(gather(self._properties(), self._topology, self._clock), wanted)
 
     def _access(self) -> Sequence[Finding]:
         return check_access(ask_allowed(self._properties(), self._whose), self._whose)

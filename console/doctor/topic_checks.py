@@ -1,6 +1,6 @@
 """What is to be said of the topics: what loses or holds mails, and what merely differs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from console.doctor.finding import Findings
@@ -73,16 +73,18 @@ def check_copies(findings: Findings, topics: Topics, nodes: int, asked: int | No
         findings.ok("copies", f"every topic has {wanted} copies or more, all in sync")
 
 
-def check_orphans(findings: Findings, topology: Topology, names: frozenset[str]) -> None:
-    """Check that no topic of a former tier is left, whose mails nobody would send."""
-    for name in orphans_of(topology, names):
-        label = name.rpartition(".")[2]
-        findings.warn(
-            "orphans",
-            f"{name} belongs to no tier, so nobody reads what may be in it",
-            f"have {label} in MAILCASCADE_TIERS until it is empty, then kafka-topics.sh --delete "
-            f"--topic {name}",
-        )
+def check_orphans(
+    findings: Findings, topology: Topology, names: frozenset[str], stranded: Sequence[str]
+) -> None:
+    """Check that no mail is left in the topic of a former tier; `stranded` tells which hold some.
+
+    An empty one may stay; it is told, so that nobody wonders.
+    """
+    for told in stranded:
+        what, _, mend = told.partition("; ")
+        findings.fail("former tiers", what, mend)
+    if not stranded and (orphans := orphans_of(topology, names)):
+        findings.ok("former tiers", f"{', '.join(orphans)}: empty, and nobody reads them any more")
 
 
 def _check_there(findings: Findings, topology: Topology, topics: Topics) -> None:

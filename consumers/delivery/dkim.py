@@ -17,7 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 #: RFC 8301, 3.2.
 _LEAST_RSA_BITS: Final = 1024
@@ -100,8 +104,30 @@ def _signature(place: KeyPlace) -> _Signature:
     return _Signature(start, sign)
 
 
+def public_record(place: KeyPlace) -> str:
+    """Return what the DNS must have under a key's name (RFC 6376, 3.6.1; RFC 8463, 4.2).
+
+    Raises:
+        UnfitKey: the key cannot be read, or is none that can sign.
+    """
+    key = _private(place.file)
+    if isinstance(key, Ed25519PrivateKey):
+        kind, raw = "ed25519", key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    else:
+        kind = "rsa"
+        raw = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"v=DKIM1; k={kind}; p={b64encode(raw).decode()}"
+
+
 def _key(file: Path) -> tuple[bytes, _Sign]:
     """Return a key's algorithm, as signatures name it, and what it signs with."""
+    key = _private(file)
+    if isinstance(key, Ed25519PrivateKey):
+        return b"ed25519-sha256", partial(_ed25519, key)
+    return b"rsa-sha256", partial(_rsa, key)
+
+
+def _private(file: Path) -> Ed25519PrivateKey | RSAPrivateKey:
     try:
         key = load_pem_private_key(file.read_bytes(), password=None)
     except OSError as error:
@@ -112,14 +138,14 @@ def _key(file: Path) -> tuple[bytes, _Sign]:
         # What the library says of it may repeat what is in the file.
         raise UnfitKey(f"{file}: is no private key in PEM") from None
     if isinstance(key, Ed25519PrivateKey):
-        return b"ed25519-sha256", partial(_ed25519, key)
+        return key
     if not isinstance(key, RSAPrivateKey):
         raise UnfitKey(f"{file}: is neither an RSA nor an Ed25519 key, and DKIM knows no others")
     if key.key_size < _LEAST_RSA_BITS:
         raise UnfitKey(
             f"{file}: has {key.key_size} bits; DKIM needs {_LEAST_RSA_BITS} and receivers want 2048"
         )
-    return b"rsa-sha256", partial(_rsa, key)
+    return key
 
 
 def _rsa(key: RSAPrivateKey, data: bytes) -> bytes:

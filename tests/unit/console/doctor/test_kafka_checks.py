@@ -38,6 +38,7 @@ def _facts(**changes: Any) -> KafkaFacts:
         brokers={1: BROKER, 2: BROKER, 3: BROKER},
         topics=_topics(),
         names=frozenset(_topics()),
+        stranded=(),
         group=GroupState(2, "consumer"),
         waiting=7,
         transactions=True,
@@ -99,9 +100,10 @@ def test_a_cluster_that_does_not_answer_is_one_failure() -> None:
         ),
         ({"group": GroupState(1, "classic")}, "warn", "group protocol", "classic", "the same"),
         (
-            {"names": frozenset({"mails.retry.5m", "mails2.retry.5m"})},
-            *("warn", "orphans", "mails.retry.5m belongs to no tier", "--topic mails.retry.5m"),
+            {"stranded": ["mails.retry.5m holds 3 mails; add 5m to MAILCASCADE_TIERS again"]},
+            *("fail", "former tiers", "mails.retry.5m holds 3 mails", "add 5m to MAILCASCADE"),
         ),
+        ({"stranded": Unasked("late")}, "unknown", "former tiers", "late", ""),
     ],
 )
 def test_what_is_wrong_with_a_cluster_is_named_with_its_cure(
@@ -113,6 +115,17 @@ def test_what_is_wrong_with_a_cluster_is_named_with_its_cure(
     assert (found.level, found.check) == (level, check)
     assert says in found.what
     assert mend in found.mend
+
+
+def test_a_former_tier_that_is_empty_is_only_told() -> None:
+    """Of this topology, not of one whose prefix is longer."""
+    names = frozenset({"mails.retry.5m", "mails2.retry.5m"})
+
+    found = check_kafka(_facts(names=names), WANTED)
+
+    (told,) = (one for one in found if one.check == "former tiers")
+    assert told.level is Level.OK
+    assert told.what.startswith("mails.retry.5m: empty")
 
 
 def test_no_worker_is_no_fault_while_nothing_waits() -> None:
