@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from console import dlt, mail_commands, relay, template_preview
+from console import dlt, mail_commands, relay, switch_commands, template_preview
 from console.doctor import command as doctor
 from console.exporter import export
 from console.failures import CommandFailed, ExitCode, explained
@@ -232,6 +232,7 @@ dlt.register(app)
 relay.register(app)
 doctor.register(app)
 template_preview.register(app)
+switch_commands.register(app)
 
 
 def _settings() -> Settings:

@@ -16,7 +16,7 @@ from consumers.delivery.compose import Composer
 from consumers.delivery.endpoint import parse_relays
 from consumers.delivery.guard import Guard
 from consumers.delivery.outcome import Classifier
-from consumers.delivery.relays import deliver_to
+from consumers.delivery.relays import RelayGroup, deliver_to
 from consumers.mailer.attendant import LoopAttendant
 from consumers.mailer.commands import Commands
 from consumers.mailer.committer import Committer, CommitterParts, Ownership
@@ -37,6 +37,8 @@ from consumers.mailer.outages import OutageBook
 from consumers.mailer.poller import Poller, PollerParts
 from consumers.mailer.processor import Intend, Processor, ProcessorParts
 from consumers.mailer.slots import Slot
+from consumers.mailer.switchboard import Switchboard, SwitchboardParts
+from consumers.mailer.switching import Switching
 from consumers.mailer.telemetry import Telemetry
 from consumers.mailer.throttles import Throttles, Tolerance
 from consumers.mailer.traced import TracedWork, traced_intend
@@ -46,9 +48,10 @@ from retry_topics.topology import Topology
 from runtime.clock import Clock, Deadline
 from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.bulk import BulkReader
-from runtime.kafka.client import client_properties
+from runtime.kafka.client import Properties, client_properties
 from runtime.kafka.connection import Connection
 from runtime.kafka.consumer import GroupConsumer, RebalanceListener, consumer_properties
+from runtime.kafka.follower import Follower
 from runtime.kafka.groups import GroupReader
 from runtime.kafka.records import OutRecord, Partition
 from runtime.kafka.transactions import CommitStep, TransactionalProducer, transaction_properties
@@ -59,6 +62,7 @@ from runtime.settings import Settings
 from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
+from schemas.switches import Switches
 
 _log = get_logger("worker")
 
@@ -68,6 +72,10 @@ _START_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 5.0
 #: How long a notice of what is out may take, in seconds; less than it takes to close.
 _NOTICE_SECONDS: Final = 3.0
+#: How long one question how far the switches' topic goes may take, in seconds; less than to close.
+_ASK_SECONDS: Final = 3.0
+#: How long a broker may let a question for new switches wait while there are none.
+_QUIET_FETCH_MS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +122,12 @@ class Worker:
             parts.tracer,
         )
         telemetry.watch(self._relays.figures)
-        tolerance = Tolerance(settings.template_pause_percent, settings.template_pause_mails)
-        guards = Guards(self._relays, RegistryGate(guard), Throttles(guard, tolerance))
+        guards = _guards(settings, self._relays, guard)
         telemetry.paused_by(guards.outage)
         parts.outages.paused_by(guards.outage)
+        switching = Switching(guards, parts.outages, telemetry, guard.told, parts.clock)
+        switching.begin()
+        self._switchboard = Switchboard(self._switchboard_parts(settings, parts, switching))
         self._notices = Notices(_notice_parts(settings, parts, name, guards, ownership))
         intend = _intend(parts, Intentions(self._loop, reports.put).commit)
         work = _work(parts, _processor_parts(settings, parts, (name, telemetry), (guards, intend)))
@@ -132,16 +142,12 @@ class Worker:
                 topics=parts.topology.consumed,
                 lanes=Lanes(parts.topology, most_pending=4 * settings.max_in_flight),
                 engine=engine,
-                desk=LedgerDesk(
-                    self._restorer,
-                    self._journal,
-                    partial(read_journals, settings.state_dir, parts.topology.prefix),
-                    engine.afterwards,
-                ),
+                desk=self._desk(engine, parts.topology),
                 reports=reports,
                 committer=self._committer,
                 ownership=ownership,
                 outage=guards.outage,
+                held_tiers=guards.held_tiers,
                 telemetry=telemetry,
                 clock=parts.clock,
                 max_in_flight=settings.max_in_flight,
@@ -160,6 +166,7 @@ class Worker:
                 in Kafka.
         """
         await asyncio.to_thread(self._committer.start, Deadline(self._clock, _START_SECONDS))
+        self._switchboard.start()
         self._thread.start()
         self._notices.start()
         stopping = asyncio.ensure_future(stopped())
@@ -171,12 +178,36 @@ class Worker:
         if not await asyncio.to_thread(self._committer.close, _CLOSE_SECONDS):
             _log.warning("worker.uncommitted", hint="mails that were just sent may be sent again")
         self._restorer.close(_CLOSE_SECONDS)
+        await asyncio.to_thread(self._switchboard.close, _CLOSE_SECONDS)
         await asyncio.to_thread(self._notices.close, _CLOSE_SECONDS)
         if self._journal is not None:
             self._journal.close()
         await self._relays.close()
         if self._failure is not None:
             raise self._failure
+
+    def _desk(self, engine: Engine, topology: Topology) -> LedgerDesk:
+        read = partial(read_journals, self._settings.state_dir, topology.prefix)
+        return LedgerDesk(self._restorer, self._journal, read, engine.afterwards)
+
+    def _switchboard_parts(
+        self, settings: Settings, parts: WorkerParts, switching: Switching
+    ) -> SwitchboardParts:
+        properties = client_properties(settings, role="switchboard")
+        admin = TopicAdmin(properties, _ASK_SECONDS)
+        topics = [parts.topology.switches]
+
+        def told(switches: Switches | None, reason: str) -> None:
+            self._loop.call_soon_threadsafe(switching.turn, switches, reason)
+
+        following: Properties = {**properties, "fetch.wait.max.ms": _QUIET_FETCH_MS}
+        return SwitchboardParts(
+            look=lambda: admin.spans(topics),
+            follow=lambda spans: Follower(following, spans),
+            told=told,
+            failed=self._fail,
+            clock=parts.clock,
+        )
 
     def _poll(self) -> None:
         try:
@@ -195,6 +226,11 @@ def _telemetry(parts: WorkerParts) -> Telemetry:
     telemetry = Telemetry(parts.metrics, parts.topology)
     telemetry.watch_connection(parts.connection)
     return telemetry
+
+
+def _guards(settings: Settings, relays: RelayGroup, guard: Guard) -> Guards:
+    tolerance = Tolerance(settings.template_pause_percent, settings.template_pause_mails)
+    return Guards(relays, RegistryGate(guard), Throttles(guard, tolerance))
 
 
 def _guard(parts: WorkerParts, telemetry: Telemetry) -> Guard:
@@ -219,7 +255,7 @@ def _notice_parts(
     return NoticeParts(
         topic=topology.outages,
         worker=name,
-        outages=parts.outages.open,
+        outages=lambda: (*parts.outages.open(), *guards.paused_relays()),
         pausing=guards.pausing,
         lanes=lambda: ownership.lanes(topology.main),
         write=write,

@@ -35,7 +35,8 @@ class Hazard:
 def hazards(topology: Topology, existing: Mapping[str, TopicState]) -> list[Hazard]:
     """Return what is wrong with those topics of the topology that exist; [] is good."""
     found: list[Hazard] = []
-    for name in (*_passed(topology), topology.dlt_journal, topology.ledger, topology.suppressions):
+    kept = (topology.dlt_journal, topology.ledger, topology.suppressions, topology.switches)
+    for name in (*_passed(topology), *kept):
         state = existing.get(name)
         if state is not None:
             found += _of_topic(topology, state)
@@ -55,11 +56,13 @@ def _of_topic(topology: Topology, state: TopicState) -> Iterator[Hazard]:
             "recipient and loses the others"
         )
         yield Hazard(state.name, what, _APPLY)
-    if state.name == topology.suppressions and "delete" in policies:
-        what = (
-            f"has cleanup.policy={','.join(sorted(policies))}, which forgets suppressions: the "
-            "recipients would get mail again"
-        )
+    forgotten = {
+        topology.suppressions: "suppressions: the recipients would get mail again",
+        topology.switches: "pauses: mails that are to wait would be sent",
+    }
+    if state.name in forgotten and "delete" in policies:
+        policy = ",".join(sorted(policies))
+        what = f"has cleanup.policy={policy}, which forgets {forgotten[state.name]}"
         yield Hazard(state.name, what, _APPLY)
     yield from _kept_too_shortly(topology, state)
     if state.replication < (needed := int(state.configs.get("min.insync.replicas", "1"))):

@@ -15,7 +15,9 @@ from runtime.kafka.admin import TopicAdmin
 from runtime.kafka.topics import TopicSpec, TopicState
 
 #: More than we ask for is as good: an operator may have raised it on purpose.
-_AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes", "min.insync.replicas"})
+_AT_LEAST: Final = frozenset(
+    {"retention.ms", "delete.retention.ms", "max.message.bytes", "min.insync.replicas"}
+)
 _UNLIMITED: Final = "-1"
 
 
@@ -169,12 +171,13 @@ def unfit(
 
 
 def _unequal(topology: Topology, existing: Mapping[str, TopicState]) -> list[str]:
-    counts = {state.partitions for state in existing.values()}
+    lanes = {name: state for name, state in existing.items() if topology.has_lanes(name)}
+    counts = {state.partitions for state in lanes.values()}
     if counts <= {topology.partitions}:
         return []
     wrong = ", ".join(
         f"{name} has {state.partitions}"
-        for name, state in existing.items()
+        for name, state in lanes.items()
         if state.partitions != topology.partitions
     )
     mend = (

@@ -1,6 +1,7 @@
 """Every topic as it should be: partitions, copies, retention, room for headers."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from retry_topics.topology import Tier, Topology
@@ -9,6 +10,8 @@ from runtime.kafka.topics import TopicSpec
 DAY_MS: Final = 86_400_000
 RETENTION_MS: Final = 7 * DAY_MS
 DLT_RETENTION_MS: Final = 30 * DAY_MS
+#: For so long the end of a pause is there to be read, also by a view that was not kept meanwhile.
+SWITCH_ENDS_MS: Final = 30 * DAY_MS
 _FOR_EVER: Final = -1
 DEFAULT_REPLICATION: Final = 3
 
@@ -48,6 +51,12 @@ def desired(topology: Topology, replication: int) -> list[TopicSpec]:
         }
         return TopicSpec(name, topology.partitions, replication, configs)
 
+    def switches() -> TopicSpec:
+        # A key must stay in its partition when the others grow, or an old record would count again.
+        made = spec(topology.switches, _FOR_EVER, MAIN_MESSAGE_BYTES, cleanup="compact")
+        configs = {**made.configs, "delete.retention.ms": str(SWITCH_ENDS_MS)}
+        return replace(made, partitions=1, configs=configs)
+
     longest = max(tier_retention(tier) for tier in topology.tiers)
     dlt_retention = max(DLT_RETENTION_MS, longest)
     # Segments are deleted as a whole: what is said of a record must be there for as long as it is.
@@ -65,6 +74,7 @@ def desired(topology: Topology, replication: int) -> list[TopicSpec]:
         spec(topology.suppressions, _FOR_EVER, MAIN_MESSAGE_BYTES, cleanup="compact"),
         # Each worker repeats what is still so; older records are those of workers that are gone.
         spec(topology.outages, DAY_MS, MAIN_MESSAGE_BYTES, cleanup="compact,delete"),
+        switches(),
     ]
 
 

@@ -49,7 +49,10 @@ def parse_tiers(text: str) -> tuple[Tier, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The topics of one pipeline. Every topic has `partitions` partitions; one number is a lane."""
+    """The topics of one pipeline. A partition number is a lane, so all have `partitions` of them.
+
+    Only the switches, which are for all lanes alike, have one partition.
+    """
 
     prefix: str
     tiers: tuple[Tier, ...]
@@ -92,6 +95,11 @@ class Topology:
         return f"{self.prefix}.outages"
 
     @property
+    def switches(self) -> str:
+        """The topic of what operators have paused, of one partition; the newest record counts."""
+        return f"{self.prefix}.switches"
+
+    @property
     def dlt_journal(self) -> str:
         """The topic of what became of each record of the dead-letter topic, and of replay jobs."""
         return f"{self.prefix}.dlt-journal"
@@ -114,6 +122,10 @@ class Topology:
     def consumed(self) -> tuple[str, ...]:
         """The topics that the worker's group reads, co-assigned by partition number."""
         return (self.main, *self.retries, self.control)
+
+    def has_lanes(self, topic: str) -> bool:
+        """Tell whether a topic has a partition for each lane, so that it must have as many."""
+        return topic != self.switches
 
     def tier_of(self, topic: str) -> Tier | None:
         """Return the tier whose topic this is, None for any other topic."""

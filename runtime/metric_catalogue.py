@@ -168,7 +168,7 @@ WORKER_METRICS: Final = (
     Metric(
         "mailcascade_breakers_open",
         _G,
-        "How many of a kind are out: relay, sender, domain, template or registry.",
+        "How many of a kind are out: relay, sender, domain, template, registry or switches.",
         ("kind",),
     ),
     Metric(

@@ -102,6 +102,7 @@ def _worker(topology: Topology) -> tuple[Grant, ...]:
             _tiers(topology, READ, WRITE),
             *_topics([topology.ledger, topology.suppressions], READ, WRITE),
             *_topics([topology.dlt, topology.outages], WRITE),
+            *_topics([topology.switches], READ),
             *_topics([topology.dlt_journal], DESCRIBE),
             Grant(Kind.GROUP, topology.group, (READ,)),
             Grant(Kind.TRANSACTIONAL_ID, f"{topology.prefix}.", (WRITE,), prefixed=True),
@@ -130,6 +131,7 @@ def _operator(topology: Topology) -> tuple[Grant, ...]:
             *_topics([topology.ledger], READ),
             *_topics([topology.main, topology.control], WRITE),
             *_topics([topology.dlt_journal, topology.suppressions], READ, WRITE),
+            *_topics([topology.switches], READ, WRITE),
             Grant(Kind.GROUP, topology.group, (DESCRIBE,)),
             Grant(Kind.TRANSACTIONAL_ID, claims_id(topology), (WRITE,)),
             Grant(

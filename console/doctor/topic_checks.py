@@ -96,15 +96,16 @@ def _check_there(findings: Findings, topology: Topology, topics: Topics) -> None
         findings.fail("topics", what, f"{_APPLY} (if MAILCASCADE_TOPIC_PREFIX is right)")
     elif topics:
         findings.ok("topics", f"all {len(wanted)} are there")
-    counts = {state.partitions for state in topics.values()}
+    lanes = {name: state for name, state in topics.items() if topology.has_lanes(name)}
+    counts = {state.partitions for state in lanes.values()}
     if not counts:
         return
     if counts == {topology.partitions}:
-        findings.ok("partitions", f"{topology.partitions} in every topic")
+        findings.ok("partitions", f"{topology.partitions} in every topic of lanes")
         return
     wrong = ", ".join(
         f"{name} has {state.partitions}"
-        for name, state in topics.items()
+        for name, state in lanes.items()
         if state.partitions != topology.partitions
     )
     mend = (

@@ -14,6 +14,7 @@ class Blame(StrEnum):
     DOMAIN = "domain"
     TEMPLATE = "template"
     REGISTRY = "registry"
+    SWITCHES = "switches"
 
 
 #: Codes and rules that are about our account with the relay, whichever sender a mail has.

@@ -28,6 +28,14 @@ from runtime.tracing import Tracer
 _GOES_ON: Final = frozenset({Blame.RELAY, Blame.SENDER})
 
 
+class _TurnedOff(Exception):
+    """The relay was turned off while the mail waited for it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__()
+        self.failure = failure
+
+
 class RelayGroup:
     """A `Delivery` to relays. Owned by one event loop; `outage` may be read by any thread."""
 
@@ -42,6 +50,15 @@ class RelayGroup:
         )
         #: Why no mail at all can go out.
         self.outage: Outage | None = None
+
+    def turn_off(self, why: Callable[[str], Outage | None]) -> None:
+        """Give no mail to the relays that `why` has a reason for, by their names.
+
+        What is being handed to one of them ends; what only waits for it goes to the next one.
+        """
+        for standing in self._relays:
+            standing.off = why(standing.relay.name)
+        self._reckon()
 
     async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         """Hand over one mail to the relay whose turn it is, and if that is out to the next.
@@ -62,6 +79,11 @@ class RelayGroup:
         if first is None:
             raise ValueError("there is no relay")
         return first
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The relays' names."""
+        return [standing.relay.name for standing in self._relays]
 
     def figures(self) -> Sequence[RelayFigures]:
         """Return how each relay stands. From any thread."""
@@ -90,7 +112,7 @@ class RelayGroup:
         for standing in self._relays:
             if (hold := standing.hold(sender, now)) is not None:
                 holds.append(hold)
-            elif not standing.breaker.wait(now):
+            elif standing.off is None and not standing.breaker.wait(now):
                 return None
         return min(holds, key=lambda hold: hold.seconds, default=None)
 
@@ -102,7 +124,7 @@ class RelayGroup:
         if len(self._relays) == 1:
             return self._relays
         now = self._clock.monotonic()
-        working = [standing for standing in self._relays if not standing.breaker.wait(now)]
+        working = [s for s in self._relays if s.off is None and not s.breaker.wait(now)]
         if not working:
             return self._relays
         sharing = [standing for standing in working if standing.relay.weight] or working
@@ -117,8 +139,17 @@ class RelayGroup:
         self, standing: Standing, passage: Passage, message: Message, begins: Begins | None
     ) -> Outcome:
         outcome: Outcome | None = None
+
+        async def still_on() -> None:
+            if standing.off is not None:
+                raise _TurnedOff(standing.off.failure)
+            if begins is not None:
+                await begins()
+
         try:
-            outcome = await standing.relay.delivery.send(message, begins)
+            outcome = await standing.relay.delivery.send(message, still_on)
+        except _TurnedOff as meanwhile:
+            return meanwhile.failure
         finally:
             if outcome is None or isinstance(outcome, Ambiguous):
                 standing.returned(passage)
@@ -138,6 +169,11 @@ class RelayGroup:
 def may_go_on(failure: Failure) -> bool:
     """Tell whether another relay may be asked: nothing was handed over, and it may know better."""
     return failure.phase is not Phase.DOT and blame(failure) in _GOES_ON
+
+
+def relay_name(endpoint: RelayEndpoint) -> str:
+    """Return a relay's name: its host and port."""
+    return str(endpoint).partition("://")[2]
 
 
 def deliver_to(
@@ -164,7 +200,7 @@ def deliver_to(
         return SmtpDelivery(endpoint, connections, guard.clock, manners)
 
     def relay(endpoint: RelayEndpoint) -> Relay:
-        place = str(endpoint).partition("://")[2]
+        place = relay_name(endpoint)
         delivery: Delivery = single(endpoint)
         if tracer is not None:
             delivery = TracedDelivery(delivery, tracer, place)

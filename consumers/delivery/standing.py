@@ -16,6 +16,8 @@ from consumers.delivery.protocol import Delivery
 from retry_topics.failure import Failure, FailureClass, Phase, Scope
 
 _RELAYING_DENIED: Final = "relaying-denied"
+#: How soon to look again whether a relay that is off gets mails again, in seconds.
+_OFF_LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,23 @@ class Passage(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Standing:
-    """One relay among others; `credit` is what it is owed of the next mails."""
+    """One relay among others; `credit` is what it is owed of the next mails.
+
+    `off` is why it gets no mails although nothing is wrong with it.
+    """
 
     relay: Relay
     guard: Guard
     breaker: Breaker
     credit: int = 0
+    off: Outage | None = None
     denials: Denials = field(default_factory=Denials)
     senders: dict[str, Breaker] = field(default_factory=dict)
 
     def admit(self, message: Message) -> Passage | Failure:
         """Give leave to hand a mail over, or say why there is none."""
+        if self.off is not None:
+            return self.off.failure
         if self.breaker.outage is None and not self.senders:
             return Passage(self.breaker.permit)
         now = self.guard.clock.monotonic()
@@ -100,6 +108,8 @@ class Standing:
 
         A relay that refuses all of our `senders` is out, too.
         """
+        if self.off is not None:
+            return _OFF_LOOK_SECONDS
         seconds = self.breaker.wait(now)
         if seconds is None and len(self.senders) >= senders:
             return min(sender.wait(now) or 0.0 for sender in self.senders.values())
@@ -107,6 +117,8 @@ class Standing:
 
     def outage(self, senders: int) -> Outage | None:
         """Return why nobody may ask, None where mails may go."""
+        if self.off is not None:
+            return self.off
         if self.breaker.outage is None and len(self.senders) >= senders:
             return next((sender.outage for sender in self.senders.values()), None)
         return self.breaker.outage

@@ -21,6 +21,7 @@ from schemas.ledger import TEXT_CHARACTERS, LedgerEntry, Standing, standing_of, 
 from schemas.mail_states import MailState
 from schemas.privacy import address_hash, mask_address, mask_addresses
 from schemas.suppressions import Suppression, write_suppression
+from schemas.switches import Switch
 
 #: What Oracle says of a mail that it takes and does not send on: 254 4.7.1 Suppression for user ...
 _TAKEN_FOR_NOTHING: Final = re.compile(r"254\b.*\bsuppress", re.IGNORECASE | re.DOTALL)
@@ -78,6 +79,14 @@ class Endings:
         since = f" (since {show_instant(hold.outage.since)})"
         text = mask_addresses(failure.text)[: TEXT_CHARACTERS - len(since)] + since
         words = Words(f"{hold.kind}-out", text, failure, due_at)
+        return self._forwarded(job, journey, MailState.SCHEDULED, forward, words)
+
+    def paused(
+        self, job: Job, journey: Journey, switch: Switch, due_at: int, now: int
+    ) -> Completion:
+        """The mail waits in a tier for an operator, and no attempt is used up."""
+        forward = to_tier(job.record, journey, due_at, now, self._topology)
+        words = Words(f"{switch.key.kind}-paused", switch.words, due_at=due_at)
         return self._forwarded(job, journey, MailState.SCHEDULED, forward, words)
 
     def retry(

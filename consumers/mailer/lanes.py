@@ -7,7 +7,7 @@ topic, of every tier and of the control topic with that number. Only whoever has
 the lane, so that there is one writer of its ledger.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
@@ -121,6 +121,7 @@ class Lanes:
         self._lanes: dict[int, Lane] = {}
         #: Those with records that wait.
         self._fed: dict[Partition, Assigned] = {}
+        self._held: Collection[str] = ()
 
     def __iter__(self) -> Iterator[Assigned]:
         return iter(self._assigned.values())
@@ -192,6 +193,10 @@ class Lanes:
             self._assigned[source].end = polled.ends[source]
         return through
 
+    def hold(self, tiers: Collection[str]) -> None:
+        """Begin no record of these tiers, by their labels, until told otherwise."""
+        self._held = tiers
+
     def begin(self, credits_: int, now: int, *, commands_only: bool) -> list[tuple[Job, int]]:
         """Begin up to `credits_` records whose time has come; with each, when that was.
 
@@ -239,4 +244,7 @@ class Lanes:
         return sum(len(a.feed) for a in self._running() if (a.feed.next_wake() or 0) <= now)
 
     def _running(self) -> list[Assigned]:
-        return [assigned for assigned in self._fed.values() if assigned.runs]
+        return [a for a in self._fed.values() if a.runs and not (self._held and self._holds(a))]
+
+    def _holds(self, assigned: Assigned) -> bool:
+        return assigned.tier is not None and assigned.tier.label in self._held

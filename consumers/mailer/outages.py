@@ -1,4 +1,4 @@
-"""What is out in this process, with reason and since when: for readiness and for people."""
+"""What is out or paused in this process, why and since when: for readiness and for people."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from consumers.delivery.blame import Blame
 from consumers.delivery.breaker import Outage
 from runtime.probes import Readiness
 from schemas.instants import show_instant
+from schemas.switches import Switches
 
 #: Hundreds of domains say no more than some of them do.
 _MOST_REASONS: Final = 20
@@ -36,8 +37,12 @@ class OpenOutage:
 
 @dataclass(slots=True)
 class OutageBook:
-    """All that are out, by kind and name. Written on the event loop, read by any thread."""
+    """All that are out, by kind and name. Written on the event loop, read by any thread.
 
+    `switches` is what operators have paused.
+    """
+
+    switches: Switches = field(default_factory=Switches)
     _open: dict[tuple[Blame, str], OpenOutage] = field(default_factory=dict)
     _paused: Callable[[], Outage | None] = lambda: None
 
@@ -53,12 +58,15 @@ class OutageBook:
         self._paused = outage
 
     def readiness(self) -> Readiness:
-        """Tell whether mails can go out, and what is out beside that."""
-        reasons = [str(known) for known in self.open()]
+        """Tell whether mails can go out, and what is out or paused beside that."""
+        paused = self._paused()
+        reasons = [*map(str, self.switches), *map(str, self.open())]
+        if paused is not None and not reasons:
+            reasons.append(paused.failure.text)
         more = len(reasons) - _MOST_REASONS
         if more > 0:
             reasons[_MOST_REASONS:] = [f"and {more} more"]
-        return Readiness(self._paused() is None, reasons)
+        return Readiness(paused is None, reasons)
 
     def open(self) -> tuple[OpenOutage, ...]:
         """Return everything that is out, the oldest first."""

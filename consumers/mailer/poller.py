@@ -54,7 +54,8 @@ class PollerParts:
     """What the poll thread works with.
 
     `outage` tells why nothing may begin, None while all is well. `max_in_flight` bounds the records
-    in the engine. `drain_seconds` is the budget for finishing, when lanes go and when we stop.
+    in the engine. `held_tiers` tells the labels of tiers of which nothing begins. `drain_seconds`
+    is the budget for finishing, when lanes go and when we stop.
     """
 
     make_consumer: Callable[[RebalanceListener], Consumer]
@@ -66,6 +67,7 @@ class PollerParts:
     committer: Committer
     ownership: Ownership
     outage: Callable[[], Outage | None]
+    held_tiers: Callable[[], Collection[str]]
     telemetry: Telemetry
     clock: Clock
     max_in_flight: int
@@ -109,6 +111,7 @@ class Poller:
 
     def _turn(self) -> None:
         self._collect()
+        self._parts.lanes.hold(self._parts.held_tiers())
         self._begin()
         self._regulate()
         if self._enough_in_memory():

@@ -1,6 +1,5 @@
 """One record from bytes to completion: decode, ask the ledger, compose, deliver, decide."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -11,6 +10,7 @@ from consumers.delivery.message import Message
 from consumers.delivery.render import Unrenderable
 from consumers.mailer.commands import Commands, may_stop
 from consumers.mailer.completion import Completion
+from consumers.mailer.decoding import Decoder
 from consumers.mailer.endings import Endings, Words
 from consumers.mailer.gate import Answered, Aside, Out, Pass
 from consumers.mailer.guards import Guards
@@ -18,7 +18,7 @@ from consumers.mailer.job import Job, Subject
 from consumers.mailer.ledger.judge import Verdict, judge
 from consumers.mailer.telemetry import Telemetry
 from consumers.mailer.throttles import NOTHING_ASKED, Leave
-from consumers.mailer.triage import TimeOver, Wait, is_overdue, put_off, triage
+from consumers.mailer.triage import TimeOver, Wait, is_overdue, look_again_at, put_off, triage
 from retry_topics.failure import (
     Accepted,
     Ambiguous,
@@ -35,7 +35,7 @@ from runtime.logs import get_logger
 from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
 from schemas.control import ControlCommand
-from schemas.errors import RegistryUnavailable, Undecodable, UnknownSchema, UnknownTemplate
+from schemas.errors import Undecodable, UnknownSchema, UnknownTemplate
 from schemas.events import SignupEvent
 from schemas.ledger import owner_of
 from schemas.mail_states import MailState
@@ -43,7 +43,6 @@ from schemas.manifest import OnAmbiguous
 from schemas.privacy import address_hash
 
 _log = get_logger("mailer")
-_CONFLUENT_MAGIC: Final = b"\x00"
 #: A mail that has waited for longer than this is looked at again before it is handed over.
 _LONG_WAIT_SECONDS: Final = 1.0
 
@@ -88,6 +87,7 @@ class Processor:
 
     def __init__(self, parts: ProcessorParts) -> None:
         self._parts = parts
+        self._decoder = Decoder(parts.codec, parts.guards.registry_gate)
 
     def announced(self, job: Job) -> Callable[[Job], bool] | None:
         """Take note of a demand; return which jobs in hand it stops."""
@@ -121,15 +121,12 @@ class Processor:
         return self._parts.endings.cancelled(job, read_journey(job.record.headers), command)
 
     async def _process(self, job: Job, journey: Journey) -> Completion:
-        value = job.record.value
-        if value is None or not value.startswith(_CONFLUENT_MAGIC):
-            decoded = self._decode(job, journey)
-        else:
-            decoded = await self._parts.guards.registry_gate.through(
-                lambda: self._decode_registered(job, journey, value)
-            )
-        if isinstance(decoded, Completion):
-            return decoded
+        try:
+            decoded = await self._decoder.decode(job.record.value)
+        except (Undecodable, UnknownSchema) as error:
+            return self._parts.endings.dead(job, journey, DeadReason.UNDECODABLE, str(error))
+        owner = owner_of(decoded.tenant)
+        job.subject = Subject(decoded.event_id.bytes, owner, decoded.template, decoded.tenant)
         settled = self._judged(job, journey) or self._stopped(job, journey, decoded)
         if settled is not None:
             return settled
@@ -143,46 +140,6 @@ class Processor:
             self._parts.telemetry.accepted(decoded, journey.generation, self._parts.clock.now_ms())
             return self._parts.endings.sent(job, journey, reached.reply)
         return self._failed(job, journey, reached, decoded)
-
-    def _decode(self, job: Job, journey: Journey) -> SignupEvent | Completion:
-        value = job.record.value
-        try:
-            if value is None:
-                raise Undecodable("the record has no value")
-            return self._known(job, self._parts.codec.decode(value))
-        except (Undecodable, UnknownSchema) as error:
-            return self._undecodable(job, journey, error)
-
-    async def _decode_registered(
-        self, job: Job, journey: Journey, value: bytes
-    ) -> Pass[SignupEvent | Completion]:
-        """Decode what names a schema of the registry, which may have to be asked."""
-        try:
-            event = await asyncio.to_thread(self._parts.codec.decode, value)
-            return Answered(self._known(job, event))
-        except (Undecodable, UnknownSchema) as error:
-            return Aside(self._undecodable(job, journey, error))
-        except RegistryUnavailable as error:
-            return Out(
-                Failure(
-                    Scope.ENDPOINT,
-                    FailureClass.TRANSIENT,
-                    Phase.DECODE,
-                    str(error),
-                    "registry-unavailable",
-                )
-            )
-
-    def _undecodable(
-        self, job: Job, journey: Journey, error: Undecodable | UnknownSchema
-    ) -> Completion:
-        return self._parts.endings.dead(job, journey, DeadReason.UNDECODABLE, str(error))
-
-    @staticmethod
-    def _known(job: Job, event: SignupEvent) -> SignupEvent:
-        owner = owner_of(event.tenant)
-        job.subject = Subject(event.event_id.bytes, owner, event.template, event.tenant)
-        return event
 
     def _judged(self, job: Job, journey: Journey) -> Completion | None:
         """Ask the ledger, and the journals of this host; None: the record counts."""
@@ -205,21 +162,32 @@ class Processor:
 
     def _stopped(self, job: Job, journey: Journey, event: SignupEvent) -> Completion | None:
         """Tell whether the mail may not be sent now; None: it may."""
-        endings = self._parts.endings
+        parts, endings = self._parts, self._parts.endings
         if (command := self._wanted(job)) is not None:
             return endings.cancelled(job, journey, command)
         if job.ledger.is_suppressed(address_hash(event.recipient.address)) and not self._ignores(
             event.template
         ):
             return endings.suppressed(job, journey)
-        now = self._parts.clock.now_ms()
+        now = parts.clock.now_ms()
         match triage(event, journey, now):
             case TimeOver():
                 return self._expired(job, journey, event.template)
             case Wait(due_at):
                 return endings.scheduled(job, journey, due_at, now)
             case _:
-                return None
+                return self._paused(job, journey, event, now) if parts.guards.switches else None
+
+    def _paused(
+        self, job: Job, journey: Journey, event: SignupEvent, now: int
+    ) -> Completion | None:
+        """Let a mail wait in the tiers whose template or tenant an operator has paused."""
+        switch = self._parts.guards.switches.puts_off(event.template, event.tenant)
+        if switch is None:
+            return None
+        self._parts.telemetry.put_off("switch")
+        due_at = look_again_at(event, switch.since, now, self._parts.policy.tiers)
+        return self._parts.endings.paused(job, journey, switch, due_at, now)
 
     def _wanted(self, job: Job) -> ControlCommand | None:
         subject = job.subject
@@ -346,7 +314,7 @@ class Processor:
             if holds and not told:
                 told = True
                 await self._intend(job, journey, MailState.SENDING, Words())
-            elif self._parts.clock.monotonic() - began < _LONG_WAIT_SECONDS:
+            elif self._is_fresh(began):
                 return
             if (settled := self._stopped(job, journey, event)) is not None:
                 raise _Settled(settled)
@@ -358,6 +326,12 @@ class Processor:
             # It was not handed over, so that nobody has to be asked after a crash.
             await self._intend(job, journey, MailState.RETRY, Words(failure=outcome))
         return outcome
+
+    def _is_fresh(self, began: float) -> bool:
+        """Tell whether nothing can have come in between since a mail was looked at."""
+        if self._parts.guards.switches:
+            return False
+        return self._parts.clock.monotonic() - began < _LONG_WAIT_SECONDS
 
     async def _intend(self, job: Job, journey: Journey, state: MailState, words: Words) -> None:
         completion = self._parts.endings.intent(job, journey, state, words)

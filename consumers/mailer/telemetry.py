@@ -26,6 +26,7 @@ from runtime.tally import Tally
 from schemas.events import SignupEvent
 from schemas.mail_states import MailState
 from schemas.privacy import mask_addresses
+from schemas.switches import Switches, SwitchKind
 
 _log = get_logger("mailer")
 
@@ -69,8 +70,9 @@ class Telemetry:
         #: The rule that each breaker with a series is shown under.
         self._shown: dict[tuple[Blame, str], str] = {}
         self._show_what_may_happen()
-        for kind in ("template", "tenant", "tier", "relay", "all"):
-            metrics.gauge("mailcascade_switches_off", kind=kind).set(0)
+        self._off = {
+            kind: metrics.gauge("mailcascade_switches_off", kind=kind) for kind in SwitchKind
+        }
         for kind in Blame:
             metrics.gauge("mailcascade_breakers_open", kind=kind).set(0)
 
@@ -213,8 +215,8 @@ class Telemetry:
         self._lanes.set(lanes)
         _log.info(f"lanes.{change}", lanes=lanes)
 
-    def put_off(self, kind: Blame) -> None:
-        """Count a mail that waits in the tiers for something that is out."""
+    def put_off(self, kind: str) -> None:
+        """Count a mail that waits in the tiers for something that is out, or for an operator."""
         self._metrics.counter("mailcascade_put_off_total", kind=kind).inc()
 
     def out(self, kind: Blame, name: str, outage: Outage | None) -> None:
@@ -235,6 +237,17 @@ class Telemetry:
     def paused_by(self, outage: Callable[[], Outage | None]) -> None:
         """Show whether no mail can go out, as `outage` tells whenever the metrics are read."""
         self._outage.set_function(lambda: 0 if outage() is None else 1)
+
+    def switched(self, before: Switches, after: Switches) -> None:
+        """Show what operators have paused, and log what they turned."""
+        for kind, gauge in self._off.items():
+            gauge.set(len(after.names(kind)))
+        for switch in after:
+            if before.off.get(switch.key) != switch:
+                key, said = switch.key, {"by": switch.by, "reason": switch.reason}
+                _log.warning("switch.paused", kind=key.kind, name=key.what, **said)
+        for key in before.off.keys() - after.off.keys():
+            _log.info("switch.resumed", kind=key.kind, name=key.what)
 
     def _tell(self, key: tuple[Blame, str], outage: Outage) -> None:
         kind, name = key

@@ -10,11 +10,13 @@ from retry_topics.topology import Topology, parse_tiers
 from runtime.clock import Deadline, SystemClock
 from schemas.events import SignupEvent
 from schemas.outages import KnownOutage
+from schemas.switches import EVERYTHING
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress, create_topology
 from tests.support.catcher import recipients, wait_for_all
 from tests.support.mailer import Kafka, signup, start_worker, worker_environ
 from tests.support.pipeline import running_projector
+from tests.support.switches import switch_record
 from tests.support.wait import wait_until
 
 
@@ -94,13 +96,16 @@ def test_a_broker_restart_in_mid_run_loses_and_repeats_nothing(
     addresses = [f"user{number}@example.com" for number in range(600)]
     addresses += [f"late{number}+greylist@example.com" for number in range(20)]
     environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
-    with start_worker(environ, tmp_path / "worker.log") as worker:
+    log = tmp_path / "worker.log"
+    with start_worker(environ, log) as worker:
         kafka.post(signup(address) for address in addresses[:310])
         wait_until(lambda: len(recipients(catcher)) >= 30, 30, "the first mails")
         own_broker.restart()
         kafka.post(signup(address) for address in addresses[310:])
         wait_for_all(catcher, addresses)
         wait_until(lambda: kafka.lag() == 0, 60, "everything to be committed")
+        kafka.write([switch_record(topology, EVERYTHING, 1)])
+        wait_until(lambda: "switch.paused" in log.read_text(), 30, "a pause to be heeded")
         assert worker.exit_code() is None
     assert set(recipients(catcher).values()) == {1}
     assert kafka.read(topology.dlt) == []

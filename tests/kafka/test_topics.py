@@ -54,6 +54,7 @@ def test_what_was_applied_is_not_planned_again(topology: Topology, admin: TopicA
         topology.control,
         topology.suppressions,
         topology.outages,
+        topology.switches,
     }
     assert survey(topology, 1, admin).actions == ()
     assert verify(topology, admin) == []
@@ -123,7 +124,7 @@ def test_a_missing_topic_is_named_with_its_cure(topology: Topology, admin: Topic
     """The check at start says which topic is missing and which command creates it."""
     problems = verify(topology, admin)
 
-    assert len(problems) == 9
+    assert len(problems) == 10
     assert problems[0] == f"there is no topic {topology.main}; create it: mailcascade topics apply"
     assert all(isinstance(action, Create) for action in survey(topology, 1, admin).actions)
 

@@ -41,12 +41,12 @@ def test_plan_apply_plan(run: Run, prefix: str) -> None:
     planned = run("plan")
     assert planned.returncode == 2, planned.stderr
     assert f"{prefix}.ledger: create: 2 partitions" in planned.stdout
-    assert "8 changes to make: mailcascade topics apply" in planned.stdout
+    assert "9 changes to make: mailcascade topics apply" in planned.stdout
 
     applied = run("apply")
     assert applied.returncode == 0, applied.stderr
     assert f"{prefix}.ledger: create: 2 partitions" in applied.stdout
-    assert "8 changes made" in applied.stdout
+    assert "9 changes made" in applied.stdout
 
     again = run("plan")
     assert (again.returncode, again.stdout) == (0, "nothing to do\n")

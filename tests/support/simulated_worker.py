@@ -41,6 +41,7 @@ from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec
 from schemas.events import SignupEvent
+from schemas.switches import Switches
 from tests.support.clock import ManualClock
 from tests.support.simulated_host import Host, MemoryJournal, MemoryRestorer
 from tests.support.simulated_kafka import MemoryConsumer, MemoryKafka, MemoryProducer
@@ -73,6 +74,7 @@ class Surroundings:
     crashed: Callable[[BaseException], None]
     telemetry: Telemetry
     recoveries: Mapping[Blame, Recovery]
+    switches: Callable[[], Switches]
     tracer: Tracer | None = None
 
 
@@ -205,6 +207,7 @@ class Worker:
         self._reports = _Reports(surroundings)
         self._restorer = MemoryRestorer(self, kafka, topology)
         self._guards = self._guard()
+        self.heed(surroundings.switches())
         self.engine = Engine(
             surroundings.loop, self._work(), self._reports.put, surroundings.crashed
         )
@@ -222,6 +225,7 @@ class Worker:
                 committer=self.committer,
                 ownership=ownership,
                 outage=self._guards.outage,
+                held_tiers=self._guards.held_tiers,
                 telemetry=self._telemetry,
                 clock=clock,
                 max_in_flight=8,
@@ -234,6 +238,10 @@ class Worker:
         """Do one turn of the restorer and of the poll thread."""
         self._restorer.step()
         self.poller.turn()
+
+    def heed(self, switches: Switches) -> None:
+        """Learn what operators have paused, as from the topic."""
+        self._guards.turn(switches)
 
     def owns(self, lane: int) -> bool:
         """Tell whether the group takes the lane for ours."""

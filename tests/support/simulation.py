@@ -29,6 +29,7 @@ from schemas.identity import lane_key
 from schemas.ledger import NOBODY, LedgerEntry, owner_of, read_entry
 from schemas.mail_states import MailState
 from schemas.manifest import Category, OnAmbiguous
+from schemas.switches import Switch, Switches, SwitchKey, SwitchKind
 from tests.support.clock import ManualClock
 from tests.support.simulated_host import Host
 from tests.support.simulated_kafka import Killed, MemoryGroup, MemoryKafka
@@ -122,6 +123,7 @@ class World:
         #: Recipients that somebody, or the relay, wanted to get no more mail, and to get it again.
         self.suppressed: set[str] = set()
         self.lifted: set[str] = set()
+        self.switches = Switches()
         #: What the relay says while a worker drains.
         self.while_draining: list[Answer] = []
         self.happened: Counter[str] = Counter()
@@ -145,6 +147,7 @@ class World:
             self._crashes.append,
             Telemetry(Metrics(WORKER_METRICS), TOPOLOGY),
             recoveries,
+            lambda: self.switches,
             tracer,
         )
 
@@ -157,9 +160,13 @@ class World:
 
     def close(self) -> None:
         """End every life without a word."""
-        for worker in list(self.workers.values()):
-            self.crash(worker)
-        self.loop.close()
+        # What was found was told; it must not keep the loop from being closed.
+        self._crashes.clear()
+        try:
+            for worker in list(self.workers.values()):
+                self.crash(worker)
+        finally:
+            self.loop.close()
 
     def settle(self) -> None:
         """Let the loop do everything that it can do without more of the world."""
@@ -198,6 +205,14 @@ class World:
         """Ask for a recipient to be suppressed, or not any more."""
         (self.suppressed if action is ControlAction.SUPPRESS else self.lifted).add(address)
         self._command(ControlCommand(action, self.clock.now_ms(), address=address), address)
+
+    def switch(self, kind: SwitchKind, what: str, *, off: bool) -> None:
+        """Pause something, or resume it, as an operator's command does."""
+        key = SwitchKey(kind, what)
+        self.switches = self.switches.turned(key, Switch(key, self.clock.now_ms()) if off else None)
+        for worker in self.workers.values():
+            worker.heed(self.switches)
+        self.settle()
 
     def parked(self) -> list[tuple[int, int]]:
         """Return the places (lane, index) of the records on the dead-letter topic."""
@@ -283,6 +298,8 @@ class World:
         self.kafka.fates.clear()
         self.kafka.settle()
         self.relay.come_up()
+        for key in list(self.switches.off):
+            self.switch(*key, off=False)
         self.while_draining = []
         if not self.workers:
             self.start("a", 0)

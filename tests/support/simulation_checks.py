@@ -26,11 +26,15 @@ def check_send(world: World, mail: Mail, worker: Worker) -> None:
         raise Violation(f"{mail.id} is handed over although a journal of this host has it")
     if event.not_before is not None and now < event.not_before:
         raise Violation(f"{mail.id} is handed over too early")
+    if (switch := world.switches.puts_off(event.template, event.tenant)) is not None:
+        raise Violation(f"{mail.id} is handed over although {switch}")
     # What holds is told of before it is handed over, which takes its time.
     if mail.holds:
         return
     if event.expires_at is not None and now >= event.expires_at:
         raise Violation(f"{mail.id} is handed over after its end")
+    if (switch := world.switches.stops(relay="relay")) is not None:
+        raise Violation(f"{mail.id} is handed over although {switch}")
     decided = world.kafka.offsets.get(Partition(TOPOLOGY.control, mail.lane), 0)
     if mail.cancelled_at is not None and mail.cancelled_at < decided:
         raise Violation(f"{mail.id} is handed over although its cancellation had its turn")

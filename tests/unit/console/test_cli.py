@@ -21,6 +21,9 @@ _NEED_KAFKA = (
     ("cancel", MAIL_ID),
     ("suppress", "ada@example.com"),
     ("suppressions", "relocate"),
+    ("pause", "all"),
+    ("resume", "all"),
+    ("switches",),
     ("held", "release", MAIL_ID),
 )
 
@@ -51,7 +54,7 @@ def test_help_lists_every_command() -> None:
 
     assert done.returncode == 0
     words = ("ingest", "worker", "topics", "settings", "up", "demo", "Exit codes")
-    words += ("relay", "template")
+    words += ("relay", "template", "pause", "resume", "switches")
     for word in (*words, "status", "cancel", "suppress", "unsuppress", "suppressions", "held"):
         assert word in done.stdout
 

@@ -55,6 +55,7 @@ def test_no_choice_of_tiers_is_a_hazard_by_itself(tiers: str) -> None:
         ("mails.control", "cleanup.policy", "compact", "one record of each recipient", APPLY),
         ("mails.dlt", "cleanup.policy", "delete, compact", "one record of each recipient", APPLY),
         ("mails.suppressions", "cleanup.policy", "delete", "would get mail again", APPLY),
+        ("mails.switches", "cleanup.policy", "compact,delete", "would be sent", APPLY),
         ("mails", "retention.ms", "3600000", "deleted before they are sent", APPLY),
         # Three days of delay and a day's backlog; three days alone are not enough.
         ("mails.retry.3d", "retention.ms", str(3 * DAY_MS), f"needs {4 * DAY_MS} at least", APPLY),

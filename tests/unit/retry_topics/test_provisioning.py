@@ -38,6 +38,7 @@ _NAMES = [
     "mails.control",
     "mails.suppressions",
     "mails.outages",
+    "mails.switches",
 ]
 
 
@@ -62,11 +63,13 @@ def _configs(**changes: str) -> dict[str, str]:
 
 
 def test_every_topic_of_the_topology_is_desired_with_equal_partitions() -> None:
-    """A lane is a partition number, so every topic has as many."""
+    """A lane is a partition number, so every topic has as many; switches are for all lanes."""
     specs = desired(_TOPOLOGY, 3)
 
     assert [spec.name for spec in specs] == _NAMES
-    assert {spec.partitions for spec in specs} == {8}
+    assert {spec.name: spec.partitions for spec in specs} == {
+        name: 1 if name == "mails.switches" else 8 for name in _NAMES
+    }
     assert {spec.replication for spec in specs} == {3}
 
 
@@ -81,6 +84,7 @@ def test_every_topic_of_the_topology_is_desired_with_equal_partitions() -> None:
         ("mails.control", "delete", 7),
         ("mails.suppressions", "compact", -1),
         ("mails.outages", "compact,delete", 1),
+        ("mails.switches", "compact", -1),
     ],
 )
 def test_a_topic_keeps_what_it_must(name: str, cleanup: str, days: int) -> None:
@@ -223,7 +227,7 @@ def test_topics_of_former_tiers_are_orphans() -> None:
 
 
 def test_a_fit_topology_has_no_problems() -> None:
-    """All topics are there and have the partitions of the settings."""
+    """All topics are there and have the partitions of the settings; the switches need only one."""
     states = {spec.name: _state(spec) for spec in desired(_TOPOLOGY, 1)}
 
     assert unfit(_TOPOLOGY, _NAMES, states) == []
@@ -240,7 +244,10 @@ def test_missing_topics_are_named_with_the_command_that_creates_them() -> None:
 def test_a_wrong_setting_is_told_from_a_wrong_topic() -> None:
     """Where all topics agree the setting is wrong; where they do not, the topics are."""
     states = {spec.name: _state(spec) for spec in desired(_TOPOLOGY, 1)}
-    others = {name: replace(state, partitions=12) for name, state in states.items()}
+    others = {
+        name: replace(state, partitions=12) if state.partitions == 8 else state
+        for name, state in states.items()
+    }
 
     (all_differ,) = unfit(_TOPOLOGY, _NAMES, others)
     (one_differs,) = unfit(_TOPOLOGY, _NAMES, states | {"mails.dlt": others["mails.dlt"]})

@@ -23,6 +23,7 @@ PINNED = {
     "control_command": {1: "f934769ade7a490e"},
     "suppression": {1: "03b78bda4f6e459b"},
     "worker_outages": {1: "fcc6e0a88bbe6f05"},
+    "switch": {1: "ee633aef7f5938fb"},
     "dlt_entry": {1: "d7442d46e15cdf9d"},
     "dlt_claim": {1: "3972dcc6e0509a87"},
     "replay_job": {1: "77e7dc0739d7acf0", 2: "503105749072be7d"},

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from consumers.delivery.blame import Blame
+from consumers.delivery.breaker import Outage
 from consumers.delivery.figures import PoolFigures, RelayFigures
 from consumers.delivery.message import Message
 from consumers.delivery.protocol import Begins
@@ -25,6 +26,7 @@ from tests.support.clock import ManualClock
 from tests.support.guards import guard_with
 
 MESSAGE = Message("<1@x>", "a@example.com", "b@example.org", b"Subject: x\r\n\r\n")
+OFF = Failure(Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, "paused", "switched-off")
 OUT = Failure(Scope.ENDPOINT, FailureClass.TRANSIENT, Phase.CONNECT, "away", "unreachable")
 
 
@@ -38,8 +40,12 @@ class FakeRelay:
         self.closed = False
         self.gate = asyncio.Event()
         self.gate.set()
+        #: Not set while a mail has to wait for a connection.
+        self.room = asyncio.Event()
+        self.room.set()
 
     async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
+        await self.room.wait()
         if begins is not None:
             await begins()
         self.sent += 1
@@ -280,3 +286,78 @@ async def test_one_probe_at_a_time_asks_a_relay_that_is_out(clock: ManualClock) 
     with pytest.raises(asyncio.CancelledError):
         await probe
     assert group.pause() == 0
+
+
+def off(*names: str) -> Callable[[str], Outage | None]:
+    """Have relays of these names turned off."""
+    return lambda name: Outage(OFF, 7) if name in names else None
+
+
+async def test_a_relay_that_is_turned_off_gets_no_mail(clock: ManualClock) -> None:
+    """The others get them, also a stand-by; turned on again it has its share."""
+    group, (first, _) = group_of(clock, 1, 0)
+    group.turn_off(off("0"))
+    assert await replies(group, 3) == ["250 1"] * 3
+    assert (first.sent, group.outage, group.pause()) == (0, None, None)
+    group.turn_off(off())
+    assert await replies(group, 3) == ["250 0"] * 3
+
+
+async def test_with_every_relay_off_mails_wait_and_nobody_is_asked(clock: ManualClock) -> None:
+    """Whoever waits looks again soon."""
+    group, fakes = group_of(clock, 1, 1)
+    group.turn_off(off("0", "1"))
+    assert group.outage == Outage(OFF, 7)
+    assert 0 < (group.pause() or 0) < 1
+    assert await group.send(MESSAGE) == OFF
+    assert [fake.sent for fake in fakes] == [0, 0]
+    group.turn_off(off("1"))
+    assert (group.outage, group.pause()) == (None, None)
+
+
+async def test_a_relay_that_is_out_is_probed_while_the_other_is_off(clock: ManualClock) -> None:
+    """What is turned off makes nobody wait longer than what is out."""
+    group, (first, second) = group_of(clock, 1, 1)
+    first.outcome = OUT
+    group.turn_off(off("1"))
+    assert await group.send(MESSAGE) == OUT
+    assert group.outage is not None
+    assert group.outage.failure == OUT
+    clock.advance(1)
+    assert group.pause() == 0
+    first.outcome = Accepted("250 0")
+    assert await replies(group, 1) == ["250 0"]
+    assert (group.outage, second.sent) == (None, 0)
+
+
+async def test_what_waits_for_a_relay_that_is_turned_off_goes_to_the_next(
+    clock: ManualClock,
+) -> None:
+    """Nothing was handed over yet, and the permit of a probe is given back."""
+    group, (first, second) = group_of(clock, 1, 0)
+    first.outcome = OUT
+    await group.send(MESSAGE)
+    clock.advance(1)
+    first.room.clear()
+    first.outcome = Accepted("250 0")
+    waiting = asyncio.ensure_future(replies(group, 1))
+    await asyncio.sleep(0)
+    group.turn_off(off("0"))
+    first.room.set()
+    assert await waiting == ["250 1"]
+    assert (first.sent, second.sent) == (1, 2)
+    group.turn_off(off())
+    assert await replies(group, 1) == ["250 0"]
+
+
+async def test_a_relay_that_is_off_holds_no_sender_back(clock: ManualClock) -> None:
+    """A sender that the only relay left refuses is put off; with none left mails wait."""
+    relays = [Relay("0", Fussy("0", sender="a@x")), Relay("1", FakeRelay("1"))]
+    group = RelayGroup(relays, guard_with(clock)[0], senders=2)
+    group.turn_off(off("1"))
+    await group.send(from_sender("a@x"))
+    assert group.hold(from_sender("a@x")) is not None
+    group.turn_off(off())
+    assert group.hold(from_sender("a@x")) is None
+    group.turn_off(off("0", "1"))
+    assert group.pause() is not None

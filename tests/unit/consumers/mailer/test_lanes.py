@@ -202,3 +202,14 @@ def test_a_full_feed_pauses_its_partition_and_an_empty_one_resumes_it() -> None:
     assert not feed.wants_resume()
     feed.pop_due(NOW)
     assert feed.wants_resume()
+
+
+def test_a_tier_that_is_held_takes_records_in_and_begins_none() -> None:
+    """Others go on, nobody is woken for it, and it does not count as a jam."""
+    lanes = running()
+    lanes.hold({"1m"})
+    read(lanes, record(TIER, 0, NOW), record(MAIN, 0), record(Partition("t.retry.10m", 0), 0, NOW))
+    assert [job.source.topic for job in begin(lanes, 10, NOW)] == ["t.retry.10m", "t"]
+    assert (lanes.next_wake(), lanes.waiting_now(NOW)) == (None, 0)
+    lanes.hold(())
+    assert [job.source for job in begin(lanes, 10, NOW)] == [TIER]

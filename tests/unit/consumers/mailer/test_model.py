@@ -1,7 +1,7 @@
 """The worker as a whole: whatever happens in whatever order, each mail ends once and is sent once.
 
 The worker's own parts run against a Kafka, a relay, a disk and a clock in memory; crashes,
-rebalances, repeats, demands and replays come in random order.
+rebalances, repeats, demands, replays and pauses come in random order.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from runtime.clock import Deadline
 from runtime.kafka.records import Partition
 from schemas.control import ControlAction
 from schemas.events import Recipient, SignupEvent
+from schemas.switches import EVERYTHING, SwitchKey, SwitchKind
 from tests.support.simulated_host import Host, LaneMemory
 from tests.support.simulated_kafka import Fate
 from tests.support.simulated_relay import Answer
@@ -48,6 +49,13 @@ _SETTINGS: Final = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+SWITCHES: Final = (
+    EVERYTHING,
+    SwitchKey(SwitchKind.RELAY, "relay"),
+    SwitchKey(SwitchKind.TIER, "1m"),
+    SwitchKey(SwitchKind.TENANT, TENANTS[0]),
+    SwitchKey(SwitchKind.TEMPLATE, PLAIN),
+)
 numbers = st.integers(0, 1_000)
 answers = st.sampled_from(list(Answer))
 seconds = st.sampled_from((0.5, 5, 30, 90, 700))
@@ -207,6 +215,11 @@ class Mails(RuleBasedStateMachine):
         else:
             self.world.relay_goes_down()
 
+    @rule(switch=st.sampled_from(SWITCHES), off=st.booleans())
+    def turn_switch(self, switch: SwitchKey, off: bool) -> None:
+        """An operator pauses something, or resumes it."""
+        self.world.switch(*switch, off=off)
+
     def teardown(self) -> None:
         """Everything is mended and comes to rest, and is as it has to be."""
         try:
@@ -230,7 +243,7 @@ def run(machine: Callable[[], RuleBasedStateMachine], config: settings = _SETTIN
 
 
 def test_each_mail_ends_once_and_is_sent_once_whatever_happens() -> None:
-    """Crashes, rebalances, repeats, demands, replays and outages in any order lose nothing."""
+    """Crashes, repeats, demands, replays, outages and pauses in any order lose nothing."""
     run(Mails)
 
 

@@ -5,6 +5,7 @@ from consumers.delivery.breaker import Outage
 from consumers.mailer.outages import OutageBook
 from retry_topics.failure import Failure, FailureClass, Phase, Scope
 from runtime.probes import Readiness
+from schemas.switches import Switch, Switches, SwitchKey, SwitchKind
 
 LOGIN = Outage(
     Failure(Scope.SENDER, FailureClass.CONFIG, Phase.AUTH, "Bad credentials", "auth", 535, "5.7.8"),
@@ -35,3 +36,18 @@ def test_a_process_is_not_ready_only_while_no_mail_can_go_out() -> None:
     assert book.readiness().reasons[-1] == "and 10 more"
     paused.append(LOGIN)
     assert not book.readiness().ready
+
+
+def test_what_is_paused_is_told_first_and_leaves_the_process_ready() -> None:
+    """As long as other mails go out; with a reason in any case where none can."""
+    book = OutageBook()
+    key = SwitchKey(SwitchKind.TEMPLATE, "welcome")
+    book.switches = Switches().turned(key, Switch(key, LOGIN.since, "eve", "a wrong link"))
+    book.told(Blame.DOMAIN, "b.example", LOGIN)
+    assert book.readiness().ready
+    assert book.readiness().reasons[0] == (
+        "template welcome is paused by an operator since 2027-01-15T08:00:00Z: a wrong link"
+    )
+    book = OutageBook()
+    book.paused_by(lambda: LOGIN)
+    assert book.readiness() == Readiness(False, ["Bad credentials"])

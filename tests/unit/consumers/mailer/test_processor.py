@@ -10,7 +10,9 @@ from consumers.delivery.guard import RECOVERIES
 from runtime.kafka.records import Partition
 from schemas.control import ControlAction
 from schemas.events import Recipient, SignupEvent
+from schemas.instants import show_instant
 from schemas.mail_states import MailState
+from schemas.switches import SwitchKind
 from tests.support.simulated_host import Host
 from tests.support.simulated_relay import Answer
 from tests.support.simulation import ADDRESSES, HOLD, PLAIN, SECURITY, TOPOLOGY, Mail, World
@@ -30,11 +32,11 @@ def world() -> Iterator[World]:
     made.close()
 
 
-def post(world: World, template: str = PLAIN, **fields: int) -> Mail:
+def post(world: World, template: str = PLAIN, tenant: str = "acme", **fields: int) -> Mail:
     number = UUID(int=len(world.mails) + 1)
     now = world.clock.now_ms()
     return world.post(
-        SignupEvent(number, now, template, Recipient(ADDRESS), "en", {}, "acme", **fields)
+        SignupEvent(number, now, template, Recipient(ADDRESS), "en", {}, tenant, **fields)
     )
 
 
@@ -329,3 +331,137 @@ def test_a_put_off_mail_can_be_cancelled(world: World) -> None:
     turn(world)
     world.demand(mail, ControlAction.CANCEL, "acme")
     assert states(world, mail) == [MailState.SCHEDULED, MailState.CANCELLED]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [(SwitchKind.TEMPLATE, PLAIN), (SwitchKind.TENANT, "acme")]
+)
+def test_a_paused_template_s_mails_wait_without_an_attempt(
+    world: World, kind: SwitchKind, what: str
+) -> None:
+    """They block nobody, however long it lasts; the ledger says why, without a reason or a name."""
+    world.switch(kind, what, off=True)
+    since = show_instant(world.clock.now_ms())
+    mail = post(world)
+    other = post(world, HOLD) if kind is SwitchKind.TEMPLATE else post(world, tenant="zoo")
+    for _ in range(100):
+        world.round(Answer.ACCEPT)
+        world.advance(30)
+    assert [entry.state for entry in world.entries(other)][-1] is MailState.SENT
+    entries = world.entries(mail)
+    assert {(e.state, e.attempts, e.reason, e.text) for e in entries} == {
+        (MailState.SCHEDULED, 0, f"{kind}-paused", f"paused by an operator since {since}")
+    }
+    # Looked at each minute for an hour, and every ten from then on.
+    assert len(entries) < 66
+    assert states(world, mail)[-1] is MailState.SENT
+    assert {entry.attempts for entry in world.entries(mail)} == {0}
+
+
+def test_a_paused_template_kills_no_mail_that_it_cannot_render(world: World) -> None:
+    """It is paused so that somebody can mend it."""
+    world.switch(SwitchKind.TEMPLATE, "not-deployed", off=True)
+    mail = post(world, "not-deployed")
+    for _ in range(3):
+        turn(world)
+    assert [entry.state for entry in world.entries(mail)] == [MailState.SCHEDULED]
+    assert states(world, mail)[-1] is MailState.DEAD
+
+
+def test_an_attempt_that_was_used_up_before_a_pause_stays_so(world: World) -> None:
+    """The pause itself costs none."""
+    mail = post(world)
+    turn(world)
+    world.answer(world.relay.waiting[0], Answer.LATER)
+    world.switch(SwitchKind.TEMPLATE, PLAIN, off=True)
+    for _ in range(20):
+        world.round(Answer.LATER)
+        world.advance(60)
+    assert {entry.attempts for entry in world.entries(mail)} == {1}
+    assert world.entries(mail)[-1].reason == "template-paused"
+    assert states(world, mail)[-1] is MailState.SENT
+
+
+def test_a_paused_mail_expires_at_its_end_and_not_before(world: World) -> None:
+    """As long as it could be sent in time it waits; and it can be cancelled."""
+    world.switch(SwitchKind.TEMPLATE, PLAIN, off=True)
+    mail = post(world, expires_at=world.clock.now_ms() + 45_000)
+    cancelled = post(world)
+    turn(world)
+    world.demand(cancelled, ControlAction.CANCEL, "acme")
+    turn(world)
+    assert [entry.state for entry in world.entries(cancelled)][-1] is MailState.CANCELLED
+    world.advance(44)
+    turn(world)
+    assert [entry.state for entry in world.entries(mail)] == [MailState.SCHEDULED]
+    world.advance(1)
+    for _ in range(3):
+        turn(world)
+    assert [entry.state for entry in world.entries(mail)][-1] is MailState.EXPIRED
+
+
+@pytest.mark.parametrize("template", [PLAIN, HOLD])
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (SwitchKind.ALL, ""),
+        (SwitchKind.RELAY, "relay"),
+        (SwitchKind.TENANT, "acme"),
+    ],
+)
+def test_what_waits_for_its_turn_is_put_back_by_a_pause(
+    world: World, template: str, kind: SwitchKind, what: str
+) -> None:
+    """However long the relay's rate makes it wait: nobody was told of it, so nobody is to be."""
+    world.relay.turn.clear()
+    mail = post(world, template)
+    turn(world)
+    world.switch(kind, what, off=True)
+    world.relay.turn.set()
+    for _ in range(5):
+        turn(world)
+    assert world.relay.waiting == world.relay.taken == []
+    world.crash(world.workers["a"])
+    world.start("a", 0)
+    for _ in range(5):
+        turn(world)
+    assert world.relay.waiting == world.relay.taken == []
+    assert states(world, mail)[-1] is MailState.SENT
+
+
+def test_what_is_on_the_wire_ends_whatever_is_paused(world: World) -> None:
+    """The relay may have it already."""
+    mail = post(world)
+    turn(world)
+    world.switch(SwitchKind.ALL, "", off=True)
+    world.answer(world.relay.waiting[0], Answer.ACCEPT)
+    turn(world)
+    assert [entry.state for entry in world.entries(mail)] == [MailState.SENT]
+
+
+def test_everything_waits_where_it_is_and_commands_are_heeded(world: World) -> None:
+    """As in an outage: nothing moves to a tier."""
+    world.switch(SwitchKind.ALL, "", off=True)
+    mails = [post(world) for _ in range(20)]
+    world.demand(mails[-1], ControlAction.CANCEL, "acme")
+    for _ in range(20):
+        world.round(Answer.ACCEPT)
+        world.advance(30)
+    assert [world.entries(mail) for mail in mails[:-1]] == [[]] * 19
+    for mail in mails[:-1]:
+        assert states(world, mail) == [MailState.SENT]
+    assert states(world, mails[-1]) == [MailState.CANCELLED]
+
+
+def test_a_paused_tier_s_records_wait_and_others_flow(world: World) -> None:
+    """Also where they are due; they go out when it is resumed."""
+    world.switch(SwitchKind.TIER, "10m", off=True)
+    long, short = (
+        post(world, not_before=world.clock.now_ms() + seconds * 1_000) for seconds in (700, 90)
+    )
+    for _ in range(100):
+        world.round(Answer.ACCEPT)
+        world.advance(30)
+    assert [entry.state for entry in world.entries(long)] == [MailState.SCHEDULED]
+    assert [entry.state for entry in world.entries(short)][-1] is MailState.SENT
+    assert states(world, long)[-1] is MailState.SENT
