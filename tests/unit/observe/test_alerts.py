@@ -137,6 +137,13 @@ def test_tried_series_are_those_of_the_catalogues() -> None:
     assert faults == []
 
 
+def test_tried_values_are_what_is_written() -> None:
+    """`0x60` without quotes is a number to YAML, and 61 zeros to promtool."""
+    values = [series["values"] for test in promtool_tests() for series in test["input_series"]]
+
+    assert [value for value in values if not isinstance(value, str)] == []
+
+
 def test_every_deployable_is_scraped() -> None:
     """Under a job's name by which the alerts know it."""
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
