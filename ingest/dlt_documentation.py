@@ -2,12 +2,26 @@
 
 from typing import Final
 
+from ingest.bodies import NDJSON
 from ingest.dlt_payloads import DEFAULT_LIMIT, MOST_LETTERS, PARAMETERS
 from ingest.documentation import Json, answer, ref
 from ingest.problems import MEDIA_TYPE
 from retry_topics.dlt.states import RecordState
 
 _OBJECT: Final[Json] = {"application/json": {"schema": {"type": "object"}}}
+_LINES: Final[Json] = {NDJSON[0]: {"schema": {"type": "string"}}}
+#: The parameters of an import: what they mean, and their types where they are no texts.
+_IMPORTING: Final[dict[str, tuple[str, ...]]] = {
+    "plan": ("Only tell what would happen, and keep it.", "boolean"),
+    "rate": ("Mails a second.", "number"),
+    "canary": ("So many first; their outcomes are waited for.", "integer"),
+    "stop_if_failing": ("Stop when this share fails again.", "number"),
+    "canary_wait": ("How long the canary's outcomes are waited for, such as 5m.",),
+    "force": ("Also what was replayed as often as is allowed.", "boolean"),
+    "renew_expiry": ("Let mails that expire be sent for so long, such as 1h.",),
+    "as_new": ("As new mails, also what was sent already.", "boolean"),
+    "reason": ("Why, for whoever asks later.",),
+}
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"operatorKey": []}]
 _SELECTING: Final = {
     "since": "Dead at this instant or later.",
@@ -117,6 +131,30 @@ def discard() -> Json:
     return _described("Settle open records without a replay", "200", body="DiscardRequest")
 
 
+def export() -> Json:
+    """Describe GET /v1/dlt/export."""
+    everything = _query("all", "Every record there is, where nothing else selects.", "boolean")
+    described = _described(
+        "Export records whole, a line of JSON for each",
+        "200",
+        parameters=[*_selecting(), everything],
+    )
+    described["responses"]["200"] = {"description": "As asked", "content": _LINES}
+    return described
+
+
+def import_rows() -> Json:
+    """Describe POST /v1/dlt/import."""
+    described = _described(
+        "Replay exported records, corrected or not, or plan that",
+        *("201", "202"),
+        parameters=[_query(name, *words) for name, words in _IMPORTING.items()],
+        body="ReplayRequest",
+    )
+    described["requestBody"]["content"] = _LINES
+    return described
+
+
 def _described(
     summary: str, *codes: str, parameters: list[Json] | None = None, body: str = ""
 ) -> Json:
@@ -142,15 +180,11 @@ def _described(
 
 
 def _selecting() -> list[Json]:
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "description": _SELECTING[name],
-            "schema": {"type": "string"},
-        }
-        for name in PARAMETERS
-    ]
+    return [_query(name, _SELECTING[name]) for name in PARAMETERS]
+
+
+def _query(name: str, description: str, kind: str = "string") -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": {"type": kind}}
 
 
 def _job() -> Json:

@@ -6,14 +6,14 @@ killed leaves replays that anybody can resume.
 
 import asyncio
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from ingest.problems import Kind, Refused, refused
 from retry_topics.dlt.desk import Desk
 from retry_topics.dlt.jobs import NotNow
+from runtime.background import begun
 from runtime.clock import Clock, Deadline
 from runtime.kafka.errors import KafkaFault
 from runtime.logs import get_logger
@@ -31,6 +31,8 @@ _THREADS: Final = 2
 #: Questions that are being answered or wait for a thread, and replays that run side by side.
 _MOST_QUESTIONS: Final = 16
 _MOST_JOBS: Final = 4
+#: Answers that are told piece by piece at once; a slow client holds a connection to Kafka.
+_MOST_STREAMS: Final = 4
 #: Ended replays of which it is remembered why.
 _REMEMBERED: Final = 100
 #: How long outcomes are waited for after the last mail of a replay.
@@ -55,6 +57,24 @@ class _Running:
         return self.thread is not None and self.thread.is_alive()
 
 
+class _Pieces:
+    """Pieces of an answer, each of which any thread may make; one at a time does."""
+
+    def __init__(self, pieces: Generator[bytes, None, None]) -> None:
+        self._pieces = pieces
+        self._lock = threading.Lock()
+
+    def make(self) -> bytes:
+        """Return the next piece, empty behind the last one."""
+        with self._lock:
+            return next(self._pieces, b"")
+
+    def close(self) -> None:
+        """Make no more; waits for one that is being made."""
+        with self._lock:
+            self._pieces.close()
+
+
 class Office:
     """Desks for operators. Its replays are the event loop's; threads only end them."""
 
@@ -63,6 +83,7 @@ class Office:
         self._clock = clock
         self._turns = asyncio.Semaphore(_THREADS)
         self._questions = 0
+        self._streams = 0
         self._running: dict[str, _Running] = {}
 
     async def ask(self, by: str, work: Callable[[Desk], T]) -> T:
@@ -74,20 +95,50 @@ class Office:
         if self._questions >= _MOST_QUESTIONS:
             raise _unavailable("Too many questions about dead letters at once")
         self._questions += 1
-        answer: Future[T] = Future()
+        try:
+            return await self._in_turn(lambda: work(self._open(by)))
+        finally:
+            self._questions -= 1
+
+    async def stream(
+        self, by: str, work: Callable[[Desk], Generator[bytes, None, None]]
+    ) -> AsyncGenerator[bytes, None]:
+        """Do the same with something that is told piece by piece; return the pieces.
+
+        The first one is made before this returns, the others when they are asked for.
+
+        Raises:
+            Refused: as `ask`; what goes wrong later ends the pieces with an error.
+        """
+        if self._streams >= _MOST_STREAMS:
+            raise _unavailable("Too many exports at once")
+        self._streams += 1
+        try:
+            pieces = _Pieces(await self.ask(by, work))
+            first = await self._in_turn(pieces.make)
+        except BaseException:
+            self._streams -= 1
+            raise
+        return self._told(first, pieces)
+
+    async def _told(self, piece: bytes, pieces: "_Pieces") -> AsyncGenerator[bytes, None]:
+        try:
+            while piece:
+                yield piece
+                piece = await self._in_turn(pieces.make)
+        finally:
+            self._streams -= 1
+            begun(pieces.close, "dead-letters")
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
         try:
             async with self._turns:
-                # A thread that the process need not wait for when it ends.
-                asked = (answer, by, work)
-                threading.Thread(target=self._answer, args=asked, daemon=True).start()
-                return await asyncio.wrap_future(answer)
+                return await asyncio.wrap_future(begun(work, "dead-letters"))
         except NotNow as error:
             raise refused(Kind.CONFLICT, str(error)) from error
         except (KafkaFault, RegistryUnavailable) as error:
             _log.warning("ingest.dead_letters_away", reason=str(error))
             raise _unavailable("Kafka or the schema registry does not answer") from error
-        finally:
-            self._questions -= 1
 
     def start(self, by: str, job: str) -> None:
         """Run a job that is in the journal on a thread of its own.
@@ -147,12 +198,6 @@ class Office:
         if left:
             _log.warning("ingest.replays_not_paused", jobs=left)
         return left
-
-    def _answer(self, answer: "Future[T]", by: str, work: Callable[[Desk], T]) -> None:
-        try:
-            answer.set_result(work(self._open(by)))
-        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
-            answer.set_exception(error)
 
     def _run(self, by: str, job: str, running: _Running) -> None:
         def told(_: int) -> None:

@@ -56,29 +56,33 @@ class SelectionFields(Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+RenewExpiry = Annotated[
+    str, Meta(description="Let mails that expire be sent for so long, such as 1h.")
+]
+AsNew = Annotated[bool, Meta(description="As new mails with ids of their own, also what was sent.")]
+Rate = Annotated[float, Meta(gt=0, lt=1e9, description="Mails a second.")]
+CanarySize = Annotated[int, Meta(ge=0, le=_MOST_CANARY)]
+Share = Annotated[float, Meta(gt=0, le=1, description="A share; 0.1 with a canary by itself.")]
+CanaryWait = Annotated[str, Meta(description="A duration such as 5m.")]
+Reason = Annotated[str, Meta(max_length=1_000)]
+
+
 class EditFields(Struct, frozen=True, forbid_unknown_fields=True):
     """What is changed in each mail on its way back."""
 
     template: str | None = None
     data: dict[str, str] = {}
-    renew_expiry: Annotated[
-        str | None, Meta(description="Let mails that expire be sent for so long, such as 1h.")
-    ] = None
-    as_new: Annotated[
-        bool, Meta(description="As new mails with ids of their own, also what was sent.")
-    ] = False
+    renew_expiry: RenewExpiry | None = None
+    as_new: AsNew = False
 
 
 class PaceFields(Struct, frozen=True, forbid_unknown_fields=True):
     """How fast, and when the job stops by itself."""
 
-    rate: Annotated[float, Meta(gt=0, lt=1e9, description="Mails a second.")] | None = None
-    canary: Annotated[int, Meta(ge=0, le=_MOST_CANARY)] = 0
-    stop_if_failing: (
-        Annotated[float, Meta(gt=0, le=1, description="A share; 0.1 with a canary by itself.")]
-        | None
-    ) = None
-    canary_wait: Annotated[str, Meta(description="A duration such as 5m.")] = "5m"
+    rate: Rate | None = None
+    canary: CanarySize = 0
+    stop_if_failing: Share | None = None
+    canary_wait: CanaryWait = "5m"
     force: bool = False
 
 
@@ -88,7 +92,21 @@ class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
     selection: SelectionFields
     edit: EditFields = EditFields()
     pace: PaceFields = PaceFields()
-    reason: Annotated[str, Meta(max_length=1_000)] = ""
+    reason: Reason = ""
+
+
+class ImportParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the rows of a body are replayed; with `plan` they are only planned."""
+
+    plan: bool = False
+    rate: Rate | None = None
+    canary: CanarySize = 0
+    stop_if_failing: Share | None = None
+    canary_wait: CanaryWait = "5m"
+    force: bool = False
+    renew_expiry: RenewExpiry | None = None
+    as_new: AsNew = False
+    reason: Reason = ""
 
 
 class DiscardRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,9 +138,35 @@ def parse_replay(body: bytes) -> Replay:
     request = _decoded(body, _replays)
     found: list[FieldProblem] = []
     selection = _selection(request.selection, found)
+    return _replay(selection, request, found, ("edit.", "pace."))
+
+
+def parse_import(parameters: Iterable[tuple[str, str]]) -> tuple[Replay, bool]:
+    """Return how a body's rows are to be replayed, and whether that is only planned.
+
+    Raises:
+        Refused: with 422.
+    """
+    try:
+        given = msgspec.convert(dict(parameters), ImportParameters, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise invalid([FieldProblem(path.strip("`."), message)]) from error
+    edit = EditFields(renew_expiry=given.renew_expiry, as_new=given.as_new)
+    pace = PaceFields(
+        given.rate, given.canary, given.stop_if_failing, given.canary_wait, given.force
+    )
+    request = ReplayRequest(SelectionFields(), edit, pace, given.reason)
+    return _replay(EVERYTHING, request, [], ("", "")), given.plan
+
+
+def _replay(
+    selection: Selection, request: ReplayRequest, found: list[FieldProblem], at: tuple[str, str]
+) -> Replay:
+    """Return what a request means; `at` is what its fields' names begin with, in problems."""
     edit, pace = request.edit, request.pace
-    more = _read("edit.renew_expiry", edit.renew_expiry, parse_duration, found)
-    wait = _read("pace.canary_wait", pace.canary_wait, parse_duration, found)
+    more = _read(f"{at[0]}renew_expiry", edit.renew_expiry, parse_duration, found)
+    wait = _read(f"{at[1]}canary_wait", pace.canary_wait, parse_duration, found)
     if found:
         raise invalid(found)
     stop_at = pace.stop_if_failing
@@ -188,6 +232,19 @@ def parse_selection(
     if found:
         raise invalid(found)
     return selection, {name: value for name, value in once.items() if name in more}
+
+
+def parse_export(parameters: Iterable[tuple[str, str]]) -> Selection:
+    """Return what is to be exported; everything only where that is said.
+
+    Raises:
+        Refused: with 422.
+    """
+    selection, more = parse_selection(parameters, ("all",))
+    if (selection == EVERYTHING) != (more.get("all") == "true"):
+        told = "all=true selects everything, and only where no other parameter selects"
+        raise invalid([FieldProblem("all", told)])
+    return selection
 
 
 def parse_limit(text: str | None) -> int:

@@ -5,23 +5,27 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ingest import bodies, dlt_documentation
-from ingest.bodies import JSON
+from ingest.bodies import JSON, NDJSON
 from ingest.dlt_office import Office
 from ingest.dlt_payloads import (
     parse_discard,
+    parse_export,
+    parse_import,
     parse_limit,
     parse_replay,
     parse_reveal,
     parse_selection,
 )
+from ingest.dlt_transfer import MOST_IMPORT_BYTES, exported_lines, rows_of
 from ingest.door import Door
 from ingest.meters import Meters
-from ingest.problems import Kind, refused
+from ingest.problems import FieldProblem, Kind, invalid, refused
 from ingest.routes import Api, answering
 from retry_topics.dlt.desk import Desk
+from retry_topics.dlt.importing import ImportRefused
 from retry_topics.dlt.plan import Plan
 from retry_topics.dlt.told import groups_told, job_told, letter_told, plan_told, whole_told
 from schemas.dlt_journal import parse_position
@@ -66,6 +70,8 @@ class DltRoutes:
             ("POST", "/jobs/{id}/resume", self.resume, dlt_documentation.resume()),
             ("POST", "/jobs/{id}/cancel", self.cancel, dlt_documentation.cancel()),
             ("POST", "/discards", self.discard, dlt_documentation.discard()),
+            ("GET", "/export", self.export, dlt_documentation.export()),
+            ("POST", "/import", self.import_rows, dlt_documentation.import_rows()),
         ):
             whole = PATH + path
             app.serve(
@@ -115,9 +121,7 @@ class DltRoutes:
 
         def work(desk: Desk) -> dict[str, Any]:
             job = desk.order(replay.selection, replay.edit, replay.pace, replay.reason)
-            plan = desk.plan(job, _nobody)
-            job = desk.save(job, plan)
-            return plan_told(job, plan, desk.samples(job, plan))
+            return _planned(desk, job)
 
         told = await office.ask(by, work)
         return _answer(told, 201, f"{PATH}/jobs/{told['plan']}")
@@ -183,6 +187,33 @@ class DltRoutes:
         done, selected = await office.ask(by, lambda desk: desk.discard(selection, reason))
         return _answer({"discarded": done, "selected": selected})
 
+    async def export(self, request: Request) -> Response:
+        """Tell records whole, a line of JSON for each, as many as there are."""
+        office, by = self._let_in(request)
+        selection = parse_export(request.query_params.multi_items())
+        lines = await office.stream(by, lambda desk: exported_lines(desk, selection))
+        return StreamingResponse(lines, headers=_HEADERS, media_type=NDJSON[0])
+
+    async def import_rows(self, request: Request) -> Response:
+        """Replay exported records as the body has them: 202, or 201 where they are only planned."""
+        office, by = self._let_in(request)
+        replay, only_plan = parse_import(request.query_params.multi_items())
+        body = await self._body(request, NDJSON, MOST_IMPORT_BYTES)
+
+        def work(desk: Desk) -> tuple[ReplayJob, dict[str, Any] | None]:
+            job = desk.order(replay.selection, replay.edit, replay.pace, replay.reason)
+            job = desk.take_rows(job, rows_of(body))
+            return job, _planned(desk, job) if only_plan else None
+
+        try:
+            job, told = await office.ask(by, work)
+        except ImportRefused as error:
+            raise invalid([FieldProblem("", line) for line in str(error).splitlines()]) from error
+        if told is not None:
+            return _answer(told, 201, f"{PATH}/jobs/{job.id}")
+        office.start(by, job.id)
+        return self._job_answer(office, job, 202)
+
     def _let_in(self, request: Request) -> tuple[Office, str]:
         """Return the office, and the name of the operator whose request it is.
 
@@ -193,11 +224,13 @@ class DltRoutes:
             raise refused(Kind.OFF, _OFF)
         return self._operators.office, self._operators.door.tenant(request)
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(
+        self, request: Request, media: tuple[str, ...] = (JSON,), most: int = _MOST_BODY
+    ) -> bytes:
         headers = bodies.read_headers(request)
-        bodies.media_type(headers, (JSON,))
+        bodies.media_type(headers, media)
         seconds = 0.0 if self._operators is None else self._operators.door.body_seconds
-        return await bodies.read(request, headers, _MOST_BODY, seconds)
+        return await bodies.read(request, headers, most, seconds)
 
     async def _found(self, request: Request, office: Office, by: str) -> ReplayJob:
         name = request.path_params["id"]
@@ -208,6 +241,13 @@ class DltRoutes:
 
     def _job_answer(self, office: Office, job: ReplayJob, status: int) -> Response:
         return _answer(_told(office, job), status, f"{PATH}/jobs/{job.id}")
+
+
+def _planned(desk: Desk, job: ReplayJob) -> dict[str, Any]:
+    """Plan a job, keep it, and return what is told of the plan."""
+    plan = desk.plan(job, _nobody)
+    job = desk.save(job, plan)
+    return plan_told(job, plan, desk.samples(job, plan))
 
 
 def _told(office: Office, job: ReplayJob) -> dict[str, Any]:

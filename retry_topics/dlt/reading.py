@@ -1,9 +1,7 @@
 """What a job replays, read and made ready a batch ahead of what is written."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -15,6 +13,7 @@ from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.plan import Outgoing
 from retry_topics.dlt.queue import Queue
 from retry_topics.dlt.replay import Replayed, Rewritten, TooLarge, replayed
+from runtime.background import begun
 from runtime.clock import Clock
 from runtime.kafka.sweep import Scanned
 from schemas.dlt_journal import Position
@@ -112,12 +111,12 @@ class Ahead(Generic[T]):
     def __init__(self, items: Generator[T, None, None]) -> None:
         """Begin with the first item; the generator is nobody else's from now on."""
         self._items = items
-        self._coming = _begun(self._next)
+        self._coming = begun(self._next, "replay-reader")
 
     def __iter__(self) -> Iterator[T]:
         """Yield the items, or raise what the generator raised."""
         while (item := self._coming.result()) is not None:
-            self._coming = _begun(self._next)
+            self._coming = begun(self._next, "replay-reader")
             yield item
 
     def close(self) -> None:
@@ -126,17 +125,3 @@ class Ahead(Generic[T]):
 
     def _next(self) -> T | None:
         return next(self._items, None)
-
-
-def _begun(work: Callable[[], T]) -> "Future[T]":
-    """Begin something on a thread of its own, which a process that ends does not wait for."""
-    promise: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            promise.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
-            promise.set_exception(error)
-
-    threading.Thread(target=run, name="replay-reader", daemon=True).start()
-    return promise

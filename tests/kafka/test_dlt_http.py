@@ -1,5 +1,6 @@
 """Dead mails over HTTP, by the service as a process: what an operator sees, replays and settles."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from ingest.keys import add_key
 from retry_topics.dlt import jobs
+from schemas.codec import EventCodec
 from schemas.replay_jobs import JobState
 from tests.conftest import TopicsFactory
 from tests.support.api import running_api
@@ -52,13 +54,16 @@ def test_what_died_is_seen_planned_replayed_and_settled_over_http(
     """
     graves = yard.bury(["policy"] * 400)
     yard.bury(["junk"] * 3)
+    grey = yard.bury(["greylisted"] * 3)
     with operator(yard, tmp_path) as client:
         groups = told(client.get("/groups"))["open"]
         by_rule = {group["cause"]["rule"]: group for group in groups}
         assert {rule: group["count"] for rule, group in by_rule.items()} == {
             "policy": 400,
             "undecodable": 3,
+            "greylisted": 3,
         }
+        corrected(client, by_rule["greylisted"]["group"])
         policy, junk = by_rule["policy"]["group"], by_rule["undecodable"]["group"]
         listed = told(client.get("/letters", params={"group": policy, "limit": 2}))["letters"]
         assert len(listed) == 2
@@ -100,8 +105,29 @@ def test_what_died_is_seen_planned_replayed_and_settled_over_http(
         told(client.post(f"{rest}/resume"), 202)
         wait_until(lambda: replayed(client, rest) == left, 30)
         told(client.get("/jobs/nothing"), 404)
-    ids = {grave.event.event_id for grave in graves}
+    locales = [EventCodec(None).decode(record.value or b"").locale for record in yard.replayed()]
+    assert locales.count("eo") == 1
+    ids = {grave.event.event_id for grave in [*graves, *grey]}
     assert yard.replayed_ids() == dict.fromkeys(ids, 1)
+
+
+def corrected(client: httpx2.Client, group: str) -> None:
+    """Export a group, change one mail of it, and replay it as it is then."""
+    with client.stream("GET", "/export", params={"group": group}) as answer:
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        rows = [json.loads(line) for line in answer.iter_lines()]
+    assert len(rows) == 3
+    rows[0]["event"]["locale"] = "eo"
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    headers = {"Content-Type": "application/x-ndjson"}
+    wrong = client.post("/import", content=lines + lines, headers=headers)
+    assert wrong.status_code == 422
+    assert "line 4: " in wrong.text
+    assert "an earlier row has the same position" in wrong.text
+    planned = client.post("/import", params={"plan": True}, content=lines, headers=headers)
+    assert told(planned, 201)["replayed"] == 3
+    job = told(client.post("/import", content=lines, headers=headers), 202)
+    wait_until(lambda: replayed(client, f"/jobs/{job['id']}") == 3, 20)
 
 
 def told(answer: httpx2.Response, status: int = 200) -> Any:

@@ -1,7 +1,8 @@
 """The endpoints for operators: who is let in, what is taken, and what replays do to the process."""
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -11,14 +12,15 @@ import pytest
 
 from ingest.app import Parts, build_app
 from ingest.dlt_office import Office
-from ingest.dlt_payloads import parse_discard, parse_replay, parse_selection
+from ingest.dlt_payloads import parse_discard, parse_import, parse_replay, parse_selection
 from ingest.dlt_routes import Operators
 from ingest.door import Door
 from ingest.keys import KeyFile, hash_key
 from ingest.problems import Refused
+from retry_topics.dlt.archive import Found
 from retry_topics.dlt.desk import Desk
 from retry_topics.dlt.jobs import NotNow
-from retry_topics.dlt.selection import recipient_of
+from retry_topics.dlt.selection import EVERYTHING, recipient_of
 from runtime.kafka.errors import KafkaFault
 from schemas.replay_jobs import Edit, Pace, ReplayJob, Selection
 from tests.support.clock import ManualClock
@@ -34,6 +36,7 @@ class MemoryDesk:
     raises: list[Exception] = field(default_factory=list)
     began: threading.Event = field(default_factory=threading.Event)
     names: list[str] = field(default_factory=list)
+    given_up: threading.Event = field(default_factory=threading.Event)
 
     def open(self, by: str) -> Desk:
         self.names.append(by)
@@ -43,6 +46,16 @@ class MemoryDesk:
         if self.raises:
             raise self.raises.pop()
         return []
+
+    def each(self, selection: Selection) -> Iterator[Found]:
+        """Yield none, and tell when that is given up."""
+        try:
+            while True:
+                if self.raises:
+                    raise self.raises.pop()
+                yield cast(Found, None)
+        finally:
+            self.given_up.set()
 
     def job(self, name: str) -> ReplayJob:
         return cast(ReplayJob, _Job(name))
@@ -101,6 +114,8 @@ def assert_problem(answer: httpx2.Response, status: int, kind: str) -> None:
         ("GET", "/groups"),
         ("GET", "/letters"),
         ("GET", "/letters/0:1"),
+        ("GET", "/export?all=true"),
+        ("POST", "/import"),
         ("POST", "/plans"),
         ("POST", "/jobs"),
         ("GET", "/jobs"),
@@ -151,6 +166,79 @@ async def test_a_record_s_name_that_is_none_is_404(operator: httpx2.AsyncClient)
     """Without asking Kafka."""
     for name in ("x:1", "nobody"):
         assert_problem(await operator.get(f"/v1/dlt/letters/{name}"), 404, "not-found")
+
+
+def pieces(desk: Desk) -> Generator[bytes, None, None]:
+    for _ in desk.each(EVERYTHING):
+        yield b"piece"
+
+
+async def test_a_reader_who_goes_away_ends_the_export(office: Office, desk: MemoryDesk) -> None:
+    """It holds a connection to Kafka, and a place that another export wants."""
+    for _ in range(5):
+        stream = await office.stream("ada", pieces)
+        assert [await anext(stream), await anext(stream)] == [b"piece", b"piece"]
+        await stream.aclose()
+        assert await asyncio.to_thread(desk.given_up.wait, 20)
+        desk.given_up.clear()
+
+
+async def test_what_goes_wrong_within_an_export_breaks_it_off(
+    office: Office, desk: MemoryDesk
+) -> None:
+    """Never a short answer that looks whole; before the first line it is a problem."""
+    stream = await office.stream("ada", pieces)
+    desk.raises.append(KafkaFault("away"))
+    with pytest.raises(Refused, match="does not answer"):
+        [piece async for piece in stream]
+    desk.raises.append(KafkaFault("away"))
+    with pytest.raises(Refused, match="does not answer"):
+        await office.stream("ada", pieces)
+
+
+async def test_there_is_an_end_to_the_exports_at_once(office: Office) -> None:
+    """A slow reader holds a connection."""
+    streams = [await office.stream("ada", pieces) for _ in range(4)]
+    with pytest.raises(Refused, match="Too many exports"):
+        await office.stream("ada", pieces)
+    for stream in streams:
+        await anext(stream)
+        await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("GET", "/export", "all=true selects everything"),
+        ("GET", "/export?all=true&template=plain", "all=true selects everything"),
+        ("POST", "/import?rate=soon", "rate"),
+        ("POST", "/import?canary_wait=soon", "canary_wait"),
+        ("POST", "/import?colour=red", "colour"),
+    ],
+)
+async def test_wrong_parameters_of_files_are_told(
+    operator: httpx2.AsyncClient, method: str, path: str, told: str
+) -> None:
+    """Before anything is read."""
+    answer = await operator.request(method, f"/v1/dlt{path}")
+    assert_problem(answer, 422, "invalid-request")
+    assert told in answer.text
+
+
+def test_an_import_s_parameters_mean_a_job() -> None:
+    """The same as in a replay's body."""
+    replay, plan = parse_import(
+        [
+            ("plan", "true"),
+            ("rate", "2.5"),
+            ("canary", "7"),
+            ("renew_expiry", "1h"),
+            ("as_new", "1"),
+        ]
+    )
+    assert plan
+    assert replay.pace == Pace(2.5, 7, 0.1, 300_000, False)
+    assert replay.edit == Edit(renew_expiry_ms=3_600_000, as_new=True)
 
 
 async def test_a_replay_runs_here_once_and_pauses_with_the_process(
