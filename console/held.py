@@ -22,7 +22,7 @@ from schemas.codec import EventCodec
 from schemas.errors import SchemasError
 from schemas.instants import show_instant, write_instant
 from schemas.mail_states import MailState
-from schemas.privacy import mask_address
+from schemas.privacy import mask_address, mask_addresses
 
 Print = Callable[[str], None]
 
@@ -204,7 +204,7 @@ def _write_again(cluster: Cluster, topology: Topology, held: HeldRecord) -> None
 
 def _shown(held: HeldRecord) -> HeldMail:
     death = held.journey.death
-    at, text = (0, "") if death is None else (death.at, death.text)
+    at, text = (0, "") if death is None else (death.at, mask_addresses(death.text))
     try:
         event = EventCodec(None).decode(held.record.value or b"")
     except SchemasError:

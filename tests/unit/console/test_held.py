@@ -329,16 +329,16 @@ def test_records_that_are_no_held_mails_are_left_alone(cluster) -> None:
 
 
 def test_a_held_mail_whose_event_cannot_be_read_is_listed(cluster, desk, view) -> None:
-    """Its framing may need a registry."""
+    """Its framing may need a registry; an address in the relay's words is masked."""
     headers = (("ce_id", str(named(1).event_id).encode()),)
-    told = write_journey(headers, Journey(death=Death(AT, "held", "no reply")))
+    told = write_journey(headers, Journey(death=Death(AT, "held", "no reply to <ada@example.com>")))
     cluster.add(OutRecord(TOPOLOGY.dlt, named(1).lane_key, b"\x00\x00\x00\x00\x01", told, 0))
     say(cluster, 1, MailState.HELD)
     view.down = AWAY
 
     mails, _ = desk.list(10)
 
-    assert mails == [HeldMail(named(1).text, AT, "", "", "no reply")]
+    assert mails == [HeldMail(named(1).text, AT, "", "", "no reply to <a***@example.com>")]
 
 
 def test_held_mails_are_shown_to_people_and_programs() -> None:
