@@ -115,6 +115,7 @@ class TransactionalProducer:
         self._checkpoint = checkpoint
         self._written: dict[Partition, int] = {}
         self._denied = ""
+        self._need = ""
 
     def initialise(self, deadline: Deadline) -> None:
         """Fence earlier producers of this transactional id and settle their open transaction.
@@ -202,6 +203,8 @@ class TransactionalProducer:
 
         A report costs as much as the record. Where the key chooses the partition, each is reported.
         """
+        topics = " or ".join(sorted({record.topic for record in records}))
+        self._need = f"Write on the topic {topics}"
         last = {(record.topic, record.partition): record for record in records}
         for record in records:
             number = record.partition
@@ -254,7 +257,9 @@ class TransactionalProducer:
 
     def _undo(self, error: KafkaException) -> Never:
         fault = error.args[0]
-        reason = self._denied or denial(fault) or _reason(error)
+        of_topic = fault.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        need = self._need if of_topic else ""
+        reason = self._denied or denial(fault, need) or _reason(error)
         if fault.code() in _FENCED:
             raise TransactionFenced(reason) from error
         if fault.fatal():

@@ -12,12 +12,16 @@ from uuid import uuid4
 
 import httpx2
 
+from console.doctor.finding import Level, Part
+from console.doctor.parts import Doctor
 from console.stack.children import Child, ChildSpec
 from console.stack.kafka import KafkaBroker
 from console.stack.ports import free_ports
 from retry_topics.failure import Phase
-from retry_topics.topology import Topology, parse_tiers
+from retry_topics.topology import Topology, parse_tiers, topology_of
+from runtime.clock import SystemClock
 from runtime.kafka.records import OutRecord
+from runtime.settings import load_settings
 from tests.support.broker import create_topology
 from tests.support.mailer import Kafka, worker_environ
 from tests.support.postgres import PostgresServer, kinds
@@ -119,6 +123,17 @@ class Stack:
         shown = self.shown[name]
         wait_until(lambda: shown.value(metric, **labels) == value, SOON, f"{metric} = {value}")
 
+    def until_examined(self, part: Part, words: str) -> None:
+        """Return when `mailcascade doctor` tells, soon, what is wrong in a part, and what helps."""
+        settings = load_settings(self._environ)
+        doctor = Doctor(settings, topology_of(settings), SystemClock())
+
+        def told() -> bool:
+            bad = [found for found in doctor.examine({part}) if found.level is not Level.OK]
+            return any(words in found.what and found.mend for found in bad)
+
+        wait_until(told, SOON, f"the doctor to say {words}")
+
     def post(self, tag: str, status: int = 202, **fields: object) -> str:
         """Post a mail in which everything would be recognised; return its id."""
         body = {
@@ -151,7 +166,7 @@ class Stack:
 async def test_whatever_is_killed_is_told_within_seconds_and_no_address_ever_is(
     own_broker: KafkaBroker, prefix: str, tmp_path: Path
 ) -> None:
-    """By readiness and metrics of the one that it concerns, while the others go on."""
+    """By readiness and metrics of the one that it concerns, and by the doctor; the rest goes on."""
     topology = Topology(prefix, parse_tiers("1s,2s"), 2)
     create_topology(own_broker.bootstrap, topology)
     kafka = Kafka(own_broker.bootstrap, topology)
@@ -178,6 +193,8 @@ def _run(
         with database_away():
             pipeline.until_down("projector", "database is away")
             pipeline.until("projector", "mailcascade_projector_outage_open", 1, need="database")
+            # A file that is locked can be read: only that nobody writes is noticed then.
+            pipeline.until_examined(Part.DATABASE, "")
             assert pipeline.shown["ingest"].is_ready()
             pipeline.note()
         _miss_worker(pipeline, relay)
@@ -232,6 +249,7 @@ def _kill_relay(pipeline: Stack, relay: Relay) -> None:
     mail = pipeline.post("relay")
     pipeline.until_down("worker", "is out since")
     pipeline.until("worker", "mailcascade_outage_open", 1)
+    pipeline.until_examined(Part.RELAY, "cannot be reached")
     pipeline.until_ready(worker=503)
     exporter = pipeline.shown["exporter"]
     wait_until(lambda: sum(exporter.values("mailcascade_lag_records")) == 1, SOON, "the lag")
@@ -247,6 +265,7 @@ def _miss_worker(pipeline: Stack, relay: Relay) -> None:
     lag = pipeline.shown["exporter"]
     wait_until(lambda: max(lag.values("mailcascade_lag_seconds")) > 0, SOON, "an age")
     pipeline.until_ready(worker=0)
+    pipeline.until_examined(Part.KAFKA, "1 records wait and the group")
     pipeline.start("worker")
     wait_until(lambda: relay.has("worker"), 3 * SOON, "the mail")
     pipeline.until_ready()
@@ -260,6 +279,7 @@ def _kill_broker(pipeline: Stack, broker: KafkaBroker, relay: Relay) -> None:
         pipeline.until(name, "mailcascade_kafka_outage_open", 1)
     pipeline.until("projector", "mailcascade_projector_outage_open", 1, need="kafka")
     pipeline.until("exporter", "mailcascade_exporter_outage_open", 1)
+    pipeline.until_examined(Part.KAFKA, "no Kafka answers")
     pipeline.note()
     broker.start()
     pipeline.until_ready()
