@@ -19,7 +19,8 @@ from schemas.mail_states import MailState
 
 #: An entry and an attempt of the history are of one moment, told by two readings of the clock.
 _SAME_MS: Final = 2_000
-_OUT: Final = "-out"
+#: How reasons end of mails that wait for what is out, or for what an operator has paused.
+_OUT, _PAUSED = "-out", "-paused"
 
 
 class Step(NamedTuple):
@@ -154,6 +155,8 @@ def _what(entry: LedgerEntry) -> str:
             return f"attempt {entry.attempts} failed"
         case MailState.SCHEDULED if entry.reason.endswith(_OUT):
             return "put off"
+        case MailState.SCHEDULED if entry.reason.endswith(_PAUSED):
+            return "paused"
         case MailState.SENT:
             return f"sent by attempt {entry.attempts + 1}"
         case MailState.DEAD if entry.attempts:

@@ -49,6 +49,11 @@ class Job:
     subject: Subject | None = None
     trace: TraceContext | None = None
 
+    @property
+    def position(self) -> str:
+        """Where its record stands, for people."""
+        return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+
     def log_fields(self) -> dict[str, str]:
         """Return the public id of the record's mail, and the id of the trace that it is in."""
         trace = self.trace or read_context(self.record.headers)

@@ -105,8 +105,7 @@ class Processor:
         try:
             return await self._process(job, journey)
         except Exception as error:  # noqa: BLE001 - the worker loop's boundary
-            place = f"{job.record.topic}/{job.record.partition}/{job.record.offset}"
-            _log.exception("record.crashed", position=place)
+            _log.exception("record.crashed", position=job.position)
             text = f"{type(error).__name__}: {error}"
             failure = Failure(
                 Scope.MESSAGE, FailureClass.TRANSIENT, Phase.RENDER, text, "internal-error"
@@ -124,6 +123,7 @@ class Processor:
         try:
             decoded = await self._decoder.decode(job.record.value)
         except (Undecodable, UnknownSchema) as error:
+            _log.warning("record.undecodable", position=job.position)
             return self._parts.endings.dead(job, journey, DeadReason.UNDECODABLE, str(error))
         owner = owner_of(decoded.tenant)
         job.subject = Subject(decoded.event_id.bytes, owner, decoded.template, decoded.tenant)

@@ -13,6 +13,7 @@ from consumers.mailer.engine import Work
 from consumers.mailer.job import Job
 from consumers.mailer.processor import Intend
 from retry_topics.headers import read_journey
+from retry_topics.policy import DeadReason
 from retry_topics.topology import Topology
 from runtime.kafka.records import OutRecord
 from runtime.trace_context import TraceContext, read_context, with_context
@@ -51,7 +52,7 @@ class TracedWork:
         with self._tracer.begin(self._beginning(job, written)) as span:
             job.trace = span.context
             completion = await self._work.process(job)
-            self._tell(span, completion)
+            _tell(span, job, completion)
         return _handed_on(completion, span.context, self._topology)
 
     def withdrawn(self, job: Job) -> Completion:
@@ -82,16 +83,6 @@ class TracedWork:
         name = f"process {record.topic}"
         return Beginning(name, SpanKind.CONSUMER, attributes, links=links)
 
-    @staticmethod
-    def _tell(span: Span, completion: Completion) -> None:
-        entry = completion.entry
-        if entry is None:
-            span.tell({"mailcascade.state": completion.state or "dropped"})
-            return
-        span.tell(_told(entry))
-        if entry.state in _FAILED:
-            span.fail(entry.rule or entry.reason or entry.kind or entry.state)
-
 
 def traced_intend(intend: Intend, topology: Topology) -> Intend:
     """Return what has a completion committed in the trace of its record."""
@@ -113,6 +104,20 @@ def _of_job(job: Job, completion: Completion, topology: Topology) -> Completion:
 
 def _within(record: OutRecord, trace: TraceContext) -> OutRecord:
     return record._replace(headers=with_context(record.headers, trace))
+
+
+def _tell(span: Span, job: Job, completion: Completion) -> None:
+    entry = completion.entry
+    if entry is not None:
+        span.tell(_told(entry))
+        if entry.state in _FAILED:
+            span.fail(entry.rule or entry.reason or entry.kind or entry.state)
+    elif not completion.records:
+        span.tell({"mailcascade.state": "dropped"})
+    elif not job.command:
+        # What is no event has no entry, and goes to the dead-letter topic all the same.
+        span.tell({"mailcascade.state": MailState.DEAD})
+        span.fail(DeadReason.UNDECODABLE)
 
 
 def _told(entry: LedgerEntry) -> dict[str, str | int]:

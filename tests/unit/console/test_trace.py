@@ -172,6 +172,18 @@ def test_every_turn_is_told_once_with_its_place_and_its_time() -> None:
     assert "  1m later\n" in life.printed()
 
 
+@pytest.mark.parametrize(
+    ("reason", "what"),
+    [("", "scheduled"), ("domain-out", "put off"), ("template-paused", "paused")],
+)
+def test_why_a_mail_waits_is_told(reason: str, what: str) -> None:
+    """For its own time, for what is out, or for an operator."""
+    life = Life()
+    life.entry(MailState.SCHEDULED, 100, reason=reason, due_at=START + 60_000)
+    (_, step) = life.told()["steps"]
+    assert (step["what"], step["due_at"]) == (what, write_instant(START + 60_000))
+
+
 def test_what_the_ledger_has_forgotten_is_told_by_the_headers() -> None:
     """Compaction leaves the last entry; the dead letter carries every attempt."""
     life = Life()

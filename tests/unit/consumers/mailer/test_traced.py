@@ -235,6 +235,22 @@ def test_every_line_about_a_mail_carries_its_id_and_its_trace(
     assert ADDRESS.partition("@")[0] not in log.getvalue()
 
 
+def test_what_is_no_event_is_dead_in_its_trace_and_in_the_log(
+    world: World, spans: MemorySpans, log: io.StringIO
+) -> None:
+    """By the id in its headers, if it has one; a repeat is dropped."""
+    mail = post(world)
+    world.rest()
+    world.kafka.write(mail.record._replace(value=b"junk"), mail.lane)
+    world.kafka.write(mail.record, mail.lane)
+    world.rest()
+    states = [(span.attributes or {})["mailcascade.state"] for span in spans.all("process")]
+    assert states == ["sent", "dead", "dropped"]
+    (line,) = (json.loads(text) for text in log.getvalue().splitlines() if "undecodable" in text)
+    assert line["mail_id"] == mail_id(mail.event.event_id, mail.record.key or b"")
+    assert line["position"] == f"{TOPOLOGY.main}/{mail.lane}/1"
+
+
 def test_a_fault_of_our_own_code_is_found_by_the_mail_s_id(log: io.StringIO) -> None:
     """The line with the traceback, too."""
 
