@@ -166,6 +166,9 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._failure: BaseException | None = None
         self._began: float | None = None
+        #: Whether the last transaction was aborted, perhaps for metadata that is too old. Written
+        #: by the committer's thread; any thread may read it.
+        self.refused = False
 
     def start(self, deadline: Deadline) -> None:
         """Make the producers ready, then begin to commit.
@@ -260,6 +263,7 @@ class Committer:
                 written = self._transact(batches)
             except TransactionAborted as error:
                 _log.warning("commit.aborted", reason=str(error))
+                self.refused = True
                 self._observe(batches, began, counted=False)
                 self._parts.pause(_ABORT_PAUSE_SECONDS)
             except TransactionInDoubt as error:
@@ -269,6 +273,7 @@ class Committer:
                     self._counted(batches, {})
                     return
             else:
+                self.refused = False
                 self._observe(batches, began, counted=True)
                 self._counted(batches, written)
                 return

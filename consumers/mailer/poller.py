@@ -33,6 +33,12 @@ _POLL_IDLE_SECONDS: Final = 0.05
 _POLL_PATIENCE_SECONDS: Final = 0.5
 #: Records in memory that are enough.
 _BUFFER_ENOUGH: Final = 1_000
+#: With enough in memory and half of what may be in the engine there, what ends in so many seconds
+#: is taken in at once: each look takes the interpreter's lock from the event loop.
+_GATHER_SECONDS: Final = 0.004
+#: For so many seconds the group's metadata serves, if no transaction is refused for it: to ask the
+#: client holds up all threads.
+_METADATA_SECONDS: Final = 0.25
 _DRAIN_TURN_SECONDS: Final = 0.02
 #: How long the event loop may take to close a lane's ledger, in seconds.
 _CLOSE_SECONDS: Final = 5.0
@@ -84,6 +90,8 @@ class Poller:
         self._made = 0
         self._dirty: set[Partition] = set()
         self._polled_at = parts.clock.monotonic()
+        #: When the group's metadata was asked for last, None where it has to be asked for again.
+        self._asked_at: float | None = None
         self._stopping = threading.Event()
         self._ending: Deadline | None = None
         parts.telemetry.watch_lanes(parts.lanes.lanes)
@@ -115,7 +123,10 @@ class Poller:
         self._begin()
         self._regulate()
         if self._enough_in_memory():
-            self._await_report(_POLL_BUSY_SECONDS)
+            if self._running * 2 >= self._parts.max_in_flight:
+                self._stopping.wait(_GATHER_SECONDS)
+            else:
+                self._await_report(_POLL_BUSY_SECONDS)
             return
         self._polled_at = self._parts.clock.monotonic()
         polled = self._consumer.poll(_POLL_MOST, self._poll_seconds())
@@ -205,7 +216,7 @@ class Poller:
         self._parts.committer.check()
         if self._dirty or self._parts.committer.busy:
             # Even with nothing to submit: a transaction may be refused until it is fresh.
-            self._parts.ownership.metadata = self._consumer.metadata()
+            self._refresh_metadata()
         if not self._dirty:
             return
         for source in self._dirty:
@@ -217,6 +228,14 @@ class Poller:
             self._parts.committer.submit(Batch(source, assigned.epoch, next_offset, ledger, done))
         self._dirty.clear()
         self._parts.telemetry.in_flight(self._running)
+
+    def _refresh_metadata(self) -> None:
+        now = self._parts.clock.monotonic()
+        if self._parts.committer.refused:
+            self._asked_at = None
+        if self._asked_at is None or now - self._asked_at >= _METADATA_SECONDS:
+            self._asked_at = now
+            self._parts.ownership.metadata = self._consumer.metadata()
 
     def _regulate(self) -> None:
         pause, resume = [], []
@@ -257,6 +276,7 @@ class Poller:
         They are read meanwhile, as far as there is room. Paused now and resumed in a moment, the
         client might ask twice where to begin, and read them again from there.
         """
+        self._asked_at = None
         lanes = self._parts.lanes
         for source in partitions:
             lanes.add(source, self._parts.ownership.acquire(source))
@@ -310,6 +330,7 @@ class Poller:
         if left:
             _log.warning("drain.unfinished", records=left)
             self._parts.engine.abandon(sources)
+        self._asked_at = None
         self._collect()
         if not self._parts.committer.barrier().wait(max(1.0, deadline.remaining())):
             _log.warning("drain.uncommitted")
