@@ -91,7 +91,8 @@ def transaction_properties(base: Properties, transactional_id: str) -> Propertie
         # With the default of 100 ms each transaction waits that long for the markers of the last.
         "retry.backoff.ms": 5,
         "transaction.timeout.ms": 10_000,
-        "linger.ms": 0,
+        # A transaction's records are written in less: so a partition's go out together.
+        "linger.ms": 2,
         # Topics limit what they take; the client must not refuse what the largest of them takes.
         "message.max.bytes": 4_194_304,
         "compression.type": "lz4",
