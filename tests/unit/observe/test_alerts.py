@@ -10,6 +10,7 @@ from consumers.delivery.blame import Blame
 from retry_topics.failure import Scope
 from runtime.metric_catalogue import CATALOGUES
 from schemas.mail_states import MailState
+from schemas.switches import SwitchKind
 from tests.support.alerts import (
     CONFIG,
     HEALTHY,
@@ -27,6 +28,7 @@ NAMES = Names(CATALOGUES.values(), recorded())
 #: Labels whose values are one of ours, by the name of the metric.
 VALUES: dict[tuple[str, str], set[str]] = {
     ("mailcascade_breakers_open", "kind"): {*Blame},
+    ("mailcascade_switches_off", "kind"): {*SwitchKind},
     ("mailcascade_states_total", "state"): {*MailState},
     ("mailcascade_outcomes_total", "outcome"): {"accepted", "failure", "ambiguous"},
     ("mailcascade_outcomes_total", "scope"): {*Scope},
