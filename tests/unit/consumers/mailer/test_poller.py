@@ -87,6 +87,7 @@ def poller(ownership: Ownership, committer: Mock) -> tuple[Poller, Member]:
         committer=cast(Committer, committer),
         ownership=ownership,
         outage=lambda: None,
+        held_tiers=tuple,
         telemetry=cast(Telemetry, Mock(spec=Telemetry)),
         clock=clock,
         max_in_flight=8,
