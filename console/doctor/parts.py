@@ -10,6 +10,7 @@ from console.doctor.finding import Answer, Finding, Part, Unasked
 from console.doctor.grants import Role
 from console.doctor.kafka_checks import Wanted, check_kafka
 from console.doctor.kafka_facts import ASK_SECONDS, asked, gather, newest_record_ms
+from console.doctor.kafka_tls import certificate_ends, check_certificates
 from console.doctor.key_checks import examine_keys
 from console.doctor.relay_checks import examine_relays
 from console.doctor.rounds import examine_all
@@ -64,7 +65,10 @@ class Doctor:
             settings.replication_factor,
             settings.kafka_group_protocol,
         )
-        return check_kafka(gather(self._properties(), self._topology, self._clock), wanted)
+        facts = gather(self._properties(), self._topology, self._clock)
+        ends = certificate_ends(wanted.address, settings.kafka_properties)
+        now = self._clock.now_ms() / 1000
+        return [*check_kafka(facts, wanted), *check_certificates(ends, now)]
 
     def _access(self) -> Sequence[Finding]:
         return check_access(ask_allowed(self._properties(), self._whose), self._whose)

@@ -210,8 +210,9 @@ def _raise_or_log(error: KafkaError, need: str) -> None:
         ) from KafkaException(error)
     if denied := denial(error, need):
         raise ConsumerFailed(denied) from KafkaException(error)
-    if error.fatal():
-        raise ConsumerFailed(error.str()) from KafkaException(error)
+    if error.fatal() or error.code() == KafkaError._FATAL:
+        hint = "`mailcascade doctor --role worker` tells if the cluster does not let it"
+        raise ConsumerFailed(f"{error.str()}; {hint}") from KafkaException(error)
     _log.warning("kafka.consumer_error", error=error.str(), code=error.name())
 
 

@@ -8,6 +8,7 @@ import pytest
 from console.doctor.finding import Finding, Level, Unasked
 from console.doctor.kafka_checks import Wanted, check_kafka
 from console.doctor.kafka_facts import KafkaFacts
+from console.doctor.kafka_tls import certificate_ends, check_certificates
 from retry_topics.topic_specs import DAY_MS, desired
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.inspection import GroupState
@@ -223,6 +224,24 @@ def test_one_copy_of_everything_is_a_warning() -> None:
 
     assert found.level is Level.WARN
     assert "one copy" in found.what
+
+
+def test_a_broker_s_certificate_is_told_before_it_ends() -> None:
+    """Two weeks before, as a relay's; one that could not be seen is unknown."""
+    day = 86_400.0
+    ends = {"a:9093": 100 * day, "b:9093": 11.5 * day, "c:9093": Unasked("unable to verify")}
+
+    found = check_certificates(ends, 10 * day)
+
+    assert [one.level for one in found] == [Level.OK, Level.WARN, Level.UNKNOWN]
+    assert "that of a:9093 is valid for 90 days" in found[0].what
+    assert "ends in 1 days" in found[1].what
+
+
+def test_brokers_in_clear_text_have_no_certificates() -> None:
+    """Nobody is asked."""
+    assert certificate_ends("127.0.0.1:1", {}) == {}
+    assert certificate_ends("127.0.0.1:1", {"security.protocol": "SASL_PLAINTEXT"}) == {}
 
 
 def test_more_copies_than_brokers_are_a_wrong_setting() -> None:

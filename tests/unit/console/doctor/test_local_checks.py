@@ -235,10 +235,13 @@ def test_a_schema_that_was_changed_is_told() -> None:
 
 def test_a_registry_is_asked(tmp_path: Path) -> None:
     """One that has nothing yet takes the schema; one that nobody runs is a failure."""
-    empty = examine_schemas(_settings(tmp_path, schema_registry_url="http://127.0.0.1:1"))
+    empty = examine_schemas(
+        _settings(tmp_path, schema_registry_url="http://ada:secret@127.0.0.1:1")
+    )
 
     assert [one.level for one in empty] == [Level.OK, Level.FAIL]
     assert "does not answer" in empty[1].what
+    assert "secret" not in str(empty)
 
 
 @pytest.mark.parametrize(
