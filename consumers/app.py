@@ -58,6 +58,7 @@ from runtime.kafka.transactions import CommitStep, TransactionalProducer, transa
 from runtime.kafka.writer import RecordWriter
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
+from runtime.pulse import Pulse
 from runtime.settings import Settings
 from runtime.tracing import Tracer
 from schemas.catalogue import Catalogue
@@ -92,6 +93,7 @@ class WorkerParts:
     slot: Slot
     outages: OutageBook
     connection: Connection
+    pulse: Pulse
     recoveries: Mapping[Blame, Recovery]
     checkpoint: Callable[[CommitStep], None]
     tracer: Tracer | None
@@ -148,6 +150,8 @@ class Worker:
                 ownership=ownership,
                 outage=guards.outage,
                 held_tiers=guards.held_tiers,
+                # By way of the loop: one that hangs is as dead as a poll thread that does.
+                beat=partial(self._loop.call_soon_threadsafe, parts.pulse.beat),
                 telemetry=telemetry,
                 clock=parts.clock,
                 max_in_flight=settings.max_in_flight,

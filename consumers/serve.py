@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
 import uvloop
 
@@ -32,12 +33,16 @@ from runtime.logs import get_logger
 from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics
 from runtime.probes import Probes, Readiness, started
+from runtime.pulse import Pulse
 from runtime.settings import Settings
 from runtime.tracing import ended, start_tracer
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
 
 _log = get_logger("worker")
+
+#: Without a sign of life for this long, and the time to drain, a worker hangs. Seconds.
+_PULSE_SECONDS: Final = 120.0
 
 
 class TopicsUnfit(Exception):
@@ -133,6 +138,7 @@ def run_worker(
         slot=slot,
         outages=OutageBook(),
         connection=Connection(clock, "worker"),
+        pulse=Pulse(clock, settings.drain_seconds + _PULSE_SECONDS),
         recoveries=RECOVERIES,
         checkpoint=checkpoint,
         tracer=tracer,
@@ -156,7 +162,8 @@ def _metrics_shown(settings: Settings, parts: WorkerParts) -> AbstractContextMan
             return found
         return Readiness(False, [parts.connection.reason, *found.reasons])
 
-    return Probes(parts.metrics, readiness).served(settings.http_host, port)
+    probes = Probes(parts.metrics, readiness, parts.pulse)
+    return probes.served(settings.http_host, port)
 
 
 async def _work(settings: Settings, parts: WorkerParts) -> None:

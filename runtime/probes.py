@@ -13,6 +13,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from runtime.clock import Clock
 from runtime.metrics import CONTENT_TYPE, Metrics, MetricsNotShown
+from runtime.pulse import Pulse
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -47,11 +48,15 @@ class _Server6(ThreadingWSGIServer):
 
 
 class Probes:
-    """Answers from what is known at once. `readiness` is asked from any thread."""
+    """Answers from what is known at once. `readiness` is asked from any thread.
 
-    def __init__(self, metrics: Metrics, readiness: Callable[[], Readiness]) -> None:
+    A process without a pulse is not alive: only a restart helps.
+    """
+
+    def __init__(self, metrics: Metrics, readiness: Callable[[], Readiness], pulse: Pulse) -> None:
         self._metrics = metrics
         self._readiness = readiness
+        self._pulse = pulse
 
     @contextmanager
     def served(self, host: str, port: int) -> Iterator[int]:
@@ -80,7 +85,10 @@ class Probes:
     def _answer(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         match environ["PATH_INFO"]:
             case "/livez":
-                status, kind, body = "200 OK", _JSON, _health("alive", ())
+                missing = self._pulse.missing()
+                status = "503 Service Unavailable" if missing else "200 OK"
+                reasons = [missing] if missing else []
+                kind, body = _JSON, _health("stuck" if missing else "alive", reasons)
             case "/readyz":
                 found = self._readiness()
                 status = "200 OK" if found.ready else "503 Service Unavailable"

@@ -13,6 +13,7 @@ from runtime.clock import Clock, Deadline
 from runtime.kafka.errors import KafkaFault
 from runtime.logs import get_logger
 from runtime.probes import Readiness
+from runtime.pulse import Pulse
 from schemas.errors import RegistryUnavailable
 
 _log = get_logger("exporter")
@@ -35,12 +36,14 @@ class Exporter:
         telemetry: Telemetry,
         clock: Clock,
         interval_seconds: float,
+        pulse: Pulse,
     ) -> None:
         self._survey = survey
         self._counts = counts
         self._telemetry = telemetry
         self._clock = clock
         self._interval = interval_seconds
+        self._pulse = pulse
         self._stop = threading.Event()
         self._away = ""
         self._looked = False
@@ -62,6 +65,7 @@ class Exporter:
         """Look until `stop`."""
         _log.info("exporter.started", every_seconds=self._interval)
         while not self._stop.is_set():
+            self._pulse.beat()
             due = Deadline(self._clock, self._interval)
             try:
                 self._look()

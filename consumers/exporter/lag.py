@@ -69,7 +69,8 @@ def needs_sample(sample: Sample | None, at: int, end: int, most: int) -> bool:
         return False
     if sample is None or sample.start != at:
         return True
-    return sample.records < most and sample.reached < end
+    # One that reaches beyond the end is of a topic that was there before.
+    return sample.reached > end or (sample.records < most and sample.reached < end)
 
 
 def records_left(sample: Sample, end: int) -> int:

@@ -22,6 +22,7 @@ from runtime.logs import get_logger
 from runtime.metric_catalogue import EXPORTER_METRICS
 from runtime.metrics import Metrics
 from runtime.probes import Probes, started
+from runtime.pulse import Pulse
 from runtime.settings import Settings
 from schemas.codec import EventCodec
 
@@ -31,6 +32,8 @@ _log = get_logger("exporter")
 _ASK_SECONDS: Final = 3.0
 #: How long a stop waits for the question in hand, in seconds. There is nothing to lose.
 _STOP_SECONDS: Final = 5.0
+#: Without a sign of life for this long, beside the time between two looks, it hangs. Seconds.
+_PULSE_SECONDS: Final = 120.0
 
 
 def run_exporter(settings: Settings, port: int) -> None:
@@ -44,14 +47,16 @@ def run_exporter(settings: Settings, port: int) -> None:
     metrics = started(Metrics(EXPORTER_METRICS), "exporter", clock)
     codec = EventCodec(registry_of(settings))
     cluster = TopicAdmin(properties, _ASK_SECONDS)
+    pulse = Pulse(clock, settings.exporter_seconds + _PULSE_SECONDS)
     exporter = Exporter(
         Survey(_survey_parts(properties, topology, cluster, codec, clock)),
         Counts(topology, cluster, lambda spans: Follower(properties, spans), LetterReader(codec)),
         Telemetry(metrics, topology),
         clock,
         settings.exporter_seconds,
+        pulse,
     )
-    with Probes(metrics, exporter.readiness).served(settings.http_host, port) as bound:
+    with Probes(metrics, exporter.readiness, pulse).served(settings.http_host, port) as bound:
         _log.info("exporter.listening", host=settings.http_host, port=bound)
         asyncio.run(_work(exporter))
 

@@ -39,6 +39,7 @@ _GATHER_SECONDS: Final = 0.004
 #: For so many seconds the group's metadata serves, if no transaction is refused for it: to ask the
 #: client holds up all threads.
 _METADATA_SECONDS: Final = 0.25
+_BEAT_SECONDS: Final = 5.0
 _DRAIN_TURN_SECONDS: Final = 0.02
 #: How long the event loop may take to close a lane's ledger, in seconds.
 _CLOSE_SECONDS: Final = 5.0
@@ -59,9 +60,10 @@ class Consumer(Protocol):
 class PollerParts:
     """What the poll thread works with.
 
-    `outage` tells why nothing may begin, None while all is well. `max_in_flight` bounds the records
-    in the engine. `held_tiers` tells the labels of tiers of which nothing begins. `drain_seconds`
-    is the budget for finishing, when lanes go and when we stop.
+    `outage` tells why nothing may begin, None while all is well. `held_tiers` tells the labels of
+    tiers of which nothing begins. `beat` is called every few seconds to tell that the loop turns.
+    `max_in_flight` bounds the records in the engine. `drain_seconds` is the budget for finishing,
+    when lanes go and when we stop.
     """
 
     make_consumer: Callable[[RebalanceListener], Consumer]
@@ -74,6 +76,7 @@ class PollerParts:
     ownership: Ownership
     outage: Callable[[], Outage | None]
     held_tiers: Callable[[], Collection[str]]
+    beat: Callable[[], object]
     telemetry: Telemetry
     clock: Clock
     max_in_flight: int
@@ -92,6 +95,7 @@ class Poller:
         self._polled_at = parts.clock.monotonic()
         #: When the group's metadata was asked for last, None where it has to be asked for again.
         self._asked_at: float | None = None
+        self._beat = Deadline(parts.clock, 0)
         self._stopping = threading.Event()
         self._ending: Deadline | None = None
         parts.telemetry.watch_lanes(parts.lanes.lanes)
@@ -118,6 +122,9 @@ class Poller:
             self._consumer.close()
 
     def _turn(self) -> None:
+        if self._beat.expired():
+            self._beat = Deadline(self._parts.clock, _BEAT_SECONDS)
+            self._parts.beat()
         self._collect()
         self._parts.lanes.hold(self._parts.held_tiers())
         self._begin()

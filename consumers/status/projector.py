@@ -21,6 +21,7 @@ from runtime.kafka.follower import Followed, Follower, OffsetsLost
 from runtime.kafka.records import Partition, Record
 from runtime.kafka.topics import Span
 from runtime.logs import get_logger
+from runtime.pulse import Pulse
 from schemas.errors import RegistryUnavailable, Undecodable
 
 _log = get_logger("projector")
@@ -61,6 +62,7 @@ class ProjectorParts:
     make_follower: Callable[[Mapping[Partition, Span]], Follower]
     make_reader: Callable[[bytes, Source], ChangeReader]
     telemetry: Telemetry
+    pulse: Pulse
     clock: Clock
     status_key: str | None
 
@@ -161,6 +163,7 @@ class Projector:
             follower.close()
 
     def _step(self, follower: Follower, reader: ChangeReader) -> None:
+        self._parts.pulse.beat()
         followed = follower.take(MOST_RECORDS, _TAKE_SECONDS)
         if self._stop.is_set():
             raise _Stopped
@@ -212,6 +215,7 @@ class Projector:
             _log.info("projector.not_signed_off")
 
     def _wait(self, seconds: float) -> None:
+        self._parts.pulse.beat()
         if self._stop.wait(seconds):
             raise _Stopped
 

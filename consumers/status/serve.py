@@ -23,6 +23,7 @@ from runtime.logs import get_logger
 from runtime.metric_catalogue import PROJECTOR_METRICS
 from runtime.metrics import Metrics
 from runtime.probes import Probes, started
+from runtime.pulse import Pulse
 from runtime.settings import Settings
 from schemas.codec import EventCodec
 
@@ -32,6 +33,8 @@ _log = get_logger("projector")
 _ASK_SECONDS: Final = 3.0
 #: How long a stop waits for the transaction in hand, in seconds. One that is cut off never counted.
 _STOP_SECONDS: Final = 6.0
+#: Without a sign of life for this long it hangs, in seconds: longer than any transaction takes.
+_PULSE_SECONDS: Final = 300.0
 _TOKEN_BYTES: Final = 8
 
 
@@ -47,20 +50,25 @@ def run_projector(settings: Settings, rebuild: bool) -> None:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
     clock, topology = SystemClock(), topology_of(settings)
     metrics = started(Metrics(PROJECTOR_METRICS), "projector", clock)
+    pulse = Pulse(clock, _PULSE_SECONDS)
     telemetry = Telemetry(metrics, topology, clock)
-    projector = Projector(_parts(settings, topology, telemetry), rebuild)
+    projector = Projector(_parts(settings, topology, telemetry, pulse), rebuild)
     shown = (
         nullcontext()
         if settings.metrics_port is None
         else (
-            Probes(metrics, telemetry.readiness).served(settings.http_host, settings.metrics_port)
+            Probes(metrics, telemetry.readiness, pulse).served(
+                settings.http_host, settings.metrics_port
+            )
         )
     )
     with shown:
         asyncio.run(_work(projector))
 
 
-def _parts(settings: Settings, topology: Topology, telemetry: Telemetry) -> ProjectorParts:
+def _parts(
+    settings: Settings, topology: Topology, telemetry: Telemetry, pulse: Pulse
+) -> ProjectorParts:
     properties = client_properties(settings, role="projector")
     codec = EventCodec(registry_of(settings))
     writer = secrets.token_hex(_TOKEN_BYTES)
@@ -74,6 +82,7 @@ def _parts(settings: Settings, topology: Topology, telemetry: Telemetry) -> Proj
             topology, codec, hash_key, source.topics[topology.dlt]
         ),
         telemetry=telemetry,
+        pulse=pulse,
         clock=SystemClock(),
         status_key=None if key is None else key.get_secret_value(),
     )

@@ -199,6 +199,8 @@ class Worker:
         self.name = name
         self.host = host
         self.lives = True
+        #: When the poll thread told that it turns.
+        self.beats: list[float] = []
         #: By lane: what the journals told when its ledger was fetched last.
         self.told: dict[int, Mapping[RecordKey, str]] = {}
         self._with = surroundings
@@ -226,6 +228,7 @@ class Worker:
                 ownership=ownership,
                 outage=self._guards.outage,
                 held_tiers=self._guards.held_tiers,
+                beat=lambda: self.beats.append(clock.monotonic()),
                 telemetry=self._telemetry,
                 clock=clock,
                 max_in_flight=8,

@@ -21,6 +21,7 @@ from runtime.clock import SystemClock
 from runtime.kafka.connection import Connection
 from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics
+from runtime.pulse import Pulse
 from runtime.settings import load_settings
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 from schemas.codec import EventCodec
@@ -196,6 +197,7 @@ class WorkerThread:
                     slot=slot,
                     outages=self.outages,
                     connection=Connection(SystemClock(), "worker"),
+                    pulse=Pulse(SystemClock(), 60.0),
                     recoveries=self._recoveries,
                     checkpoint=lambda step: None,
                     tracer=None,

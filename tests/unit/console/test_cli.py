@@ -182,6 +182,7 @@ def test_settings_explain_what_is_allowed() -> None:
     ("arguments", "named"),
     [
         (("frobnicate",), "frobnicate"),
+        (("exporter",), "MAILCASCADE_METRICS_PORT"),
         (("worker", "--processes", "0"), "--processes"),
         (("status", "nonsense"), "nonsense: a mail id has 32 characters"),
         (("status", MAIL_ID, "--state", "dead"), "not both"),

@@ -9,6 +9,8 @@ import pytest
 from runtime.metric_catalogue import WORKER_METRICS
 from runtime.metrics import Metrics, MetricsNotShown
 from runtime.probes import Probes, Readiness
+from runtime.pulse import Pulse
+from tests.support.clock import ManualClock
 
 
 class Process:
@@ -16,7 +18,9 @@ class Process:
 
     def __init__(self) -> None:
         self.state = Readiness(True)
-        self.probes = Probes(Metrics(WORKER_METRICS), lambda: self.state)
+        self.clock = ManualClock()
+        self.pulse = Pulse(self.clock, 60)
+        self.probes = Probes(Metrics(WORKER_METRICS), lambda: self.state, self.pulse)
         self.port = 0
 
     def get(self, path: str) -> tuple[int, bytes]:
@@ -54,6 +58,17 @@ def test_it_lives_and_is_measured_whatever_is_out(process: Process) -> None:
     assert process.get("/livez")[0] == 200
     assert b"mailcascade_lanes_owned" in process.get("/metrics")[1]
     assert process.get("/nothing")[0] == 404
+
+
+def test_a_process_without_a_pulse_is_to_be_restarted(process: Process) -> None:
+    """It says for how long nothing has moved; one beat, and it lives."""
+    process.clock.advance(60)
+    assert process.get("/livez")[0] == 200
+    process.clock.advance(1)
+    status, body = process.get("/livez")
+    assert (status, json.loads(body)["reasons"]) == (503, ["nothing has moved for 61 s"])
+    process.pulse.beat()
+    assert process.get("/livez")[0] == 200
 
 
 def test_a_port_that_is_taken_is_an_error_that_names_the_setting(process: Process) -> None:

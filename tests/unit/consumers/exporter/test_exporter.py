@@ -17,6 +17,7 @@ from runtime.kafka.errors import KafkaFault, KafkaUnreachable
 from runtime.kafka.records import Partition
 from runtime.metric_catalogue import EXPORTER_METRICS
 from runtime.metrics import Metrics
+from runtime.pulse import Pulse
 from tests.support.clock import ManualClock
 from tests.support.wait import wait_until
 
@@ -66,7 +67,9 @@ class Running:
         self.world, self.clock = World(), ManualClock()
         self.metrics = Metrics(EXPORTER_METRICS)
         telemetry = Telemetry(self.metrics, TOPOLOGY)
-        self.exporter = Exporter(self.world, self.world, telemetry, self.clock, 15)
+        self.exporter = Exporter(
+            self.world, self.world, telemetry, self.clock, 15, Pulse(self.clock, 60)
+        )
 
     def shows(self, line: str) -> bool:
         return line in self.metrics.exposition().decode().splitlines()

@@ -97,6 +97,7 @@ def test_a_lane_is_read_again_only_when_that_tells_something(
     assert not needs_sample(sample, at, end, most)
     assert needs_sample(sample, at, end + 1, most) == (sample.records < most)
     assert needs_sample(sample, at + 1, end + 2, most)
+    assert needs_sample(sample._replace(reached=end + 1), at, end, most) == (at < end)
 
 
 def test_a_topic_is_as_late_as_its_latest_lane() -> None:

@@ -6,6 +6,7 @@ rebalances, repeats, demands, replays and pauses come in random order.
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
@@ -308,3 +309,16 @@ def test_lanes_that_go_in_an_outage_do_not_leave_a_worker_that_never_asks_again(
         check_end(world)
     finally:
         world.close()
+
+
+def test_a_worker_that_turns_beats_every_few_seconds() -> None:
+    """So that one that hangs can be told from one that has nothing to do."""
+    world = World([Host()], lambda mail, worker: None)
+    worker = world.start("a", 0)
+    for _ in range(20):
+        worker.turn()
+        world.advance(1)
+    world.close()
+
+    pauses = [round(later - sooner) for sooner, later in pairwise(worker.beats)]
+    assert pauses == [5, 5, 5]
