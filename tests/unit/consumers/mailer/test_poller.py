@@ -88,6 +88,7 @@ def poller(ownership: Ownership, committer: Mock) -> tuple[Poller, Member]:
         ownership=ownership,
         outage=lambda: None,
         held_tiers=tuple,
+        beat=lambda: None,
         telemetry=cast(Telemetry, Mock(spec=Telemetry)),
         clock=clock,
         max_in_flight=8,
