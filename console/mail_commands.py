@@ -273,7 +273,8 @@ def _view(settings: Settings) -> Iterator["StatusReader"]:
     from consumers.status.reader import StatusReader, StatusUnavailable, view_url  # noqa: PLC0415
 
     key = settings.status_key
-    reader = StatusReader(view_url(settings), None if key is None else key.get_secret_value())
+    secret = None if key is None else key.get_secret_value()
+    reader = StatusReader(view_url(settings), secret, topology_of(settings).tiers)
     try:
         yield reader
     except StatusUnavailable as error:

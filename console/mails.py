@@ -12,6 +12,7 @@ from console.demands import Demands
 from console.failures import CommandFailed, ExitCode
 from console.letter_counts import letter_count_lines, letter_line, letters_json
 from console.operator import NamedMail
+from console.switches import switch_json
 from consumers.status.letters import LetterCounts
 from consumers.status.outages import SharedOutage, shared
 from consumers.status.reader import (
@@ -28,6 +29,7 @@ from retry_topics.topology import parse_duration
 from schemas.instants import parse_instant, show_instant, write_instant
 from schemas.mail_states import MailState
 from schemas.outages import WorkerOutages
+from schemas.switches import Switch, Switches
 
 Print = Callable[[str], None]
 
@@ -46,6 +48,9 @@ class View(Protocol):
 
     def outages(self, now: int) -> tuple[WorkerOutages, ...]:
         """Return what is out in each worker that told so lately."""
+
+    def switches(self) -> Switches:
+        """Return what operators have paused."""
 
     def letters(self) -> LetterCounts:
         """Return the dead-lettered records by state and job."""
@@ -81,13 +86,20 @@ class Desk:
             show(age.removeprefix("; "))
 
     def show_mails(self, query: StatusQuery, as_json: bool, show: Print) -> None:
-        """Show what is out, and the mails that are asked for, newest first."""
+        """Show what is paused and out, and the mails that are asked for, newest first."""
         page = self._view.find(query, self._now)
         out = shared(self._view.outages(self._now))
+        switches = self._view.switches()
         if as_json:
-            fields = {**page_json(page, self._retries), "outages": list(map(outage_json, out))}
+            fields = {
+                **page_json(page, self._retries),
+                "outages": list(map(outage_json, out)),
+                "switches": list(map(switch_json, switches)),
+            }
             show(json.dumps(fields, indent=2))
             return
+        for switch in switches:
+            show(str(switch))
         for each in out:
             show(f"{outage_line(each.outage)} (on {', '.join(each.workers)})")
         for mail in page.mails:
@@ -172,6 +184,7 @@ def page_json(page: StatusPage, retries: int) -> dict[str, Any]:
 
 
 def _add_operators(fields: dict[str, Any], mail: MailStatus) -> None:
+    fields["paused"] = None if mail.paused is None else switch_json(mail.paused)
     for entry, letter in zip(fields["dead_letters"], mail.letters, strict=True):
         entry["by"] = letter.by or None
 
@@ -194,7 +207,9 @@ def mail_line(mail: MailStatus, retries: int) -> str:
     """Return a mail as one line of a list."""
     at = "-" if mail.accepted_at is None else show_instant(mail.accepted_at)
     who = f"{mail.template or '-'}  {mail.recipient or '-'}"
-    return f"{mail.mail_id}  {at}  {mail.state:<10}  {who}  {summary_of(mail, retries)}"
+    return (
+        f"{mail.mail_id}  {at}  {mail.state:<10}  {who}  {summary_of(mail, retries, reasons=True)}"
+    )
 
 
 def mail_lines(mail: MailStatus, retries: int) -> list[str]:
@@ -213,16 +228,21 @@ def mail_lines(mail: MailStatus, retries: int) -> list[str]:
         ("attempts", f"{mail.attempts} of {retries + 1} used up"),
         ("sent again", str(mail.generation) if mail.generation else ""),
         ("reason", mail.reason),
+        ("paused", "" if mail.paused is None else _pause_line(mail.paused)),
         *(("waits for", outage_line(outage)) for outage in mail.waits_for),
         *(("dead letter", letter_line(letter)) for letter in mail.letters),
         ("cancel", "" if asked is None else f"asked for at {show_instant(asked)}: {cancelled}"),
     ]
-    lines = [f"{mail.state}: {summary_of(mail, retries)}"]
+    lines = [f"{mail.state}: {summary_of(mail, retries, reasons=True)}"]
     lines += [f"  {name:<11} {value}" for name, value in rows if value]
     lines += [_item_line(item) for item in mail.history]
     if mail.history_omitted:
         lines.append(f"  {mail.history_omitted} changes in between are left out")
     return lines
+
+
+def _pause_line(switch: Switch) -> str:
+    return f"{switch} ({switch.by})" if switch.by else str(switch)
 
 
 def _item_line(item: HistoryItem) -> str:

@@ -165,7 +165,8 @@ def operators_of(
 def status_reader(settings: Settings) -> StatusReader:
     """Return the read side of the status view, which need not be there yet."""
     key = settings.status_key
-    return StatusReader(view_url(settings), None if key is None else key.get_secret_value())
+    secret = None if key is None else key.get_secret_value()
+    return StatusReader(view_url(settings), secret, topology_of(settings).tiers)
 
 
 def encoder(settings: Settings, sleep: Callable[[float], None]) -> Callable[[EventFields], bytes]:

@@ -1,6 +1,6 @@
 """What clients and programs are told about a mail. Instants are RFC 3339 in UTC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -11,6 +11,7 @@ from consumers.status.summary import NOT_KNOWN, in_time, item_summary, summary_o
 from ingest.outbox import status_url
 from schemas.instants import write_instant
 from schemas.mail_states import MailState
+from schemas.switches import PAUSED
 
 Instant = Annotated[str, Meta(examples=["2031-01-31T09:00:00.000Z"])]
 
@@ -35,7 +36,7 @@ class LastReply(Struct, frozen=True):
 
 
 class WaitsFor(Struct, frozen=True):
-    """What is out, so that the mail waits where it is: a relay, a sender or the schema registry."""
+    """What keeps the mail: a relay, a sender or a registry that is out, or an operator's pause."""
 
     kind: str
     what: str
@@ -186,12 +187,17 @@ def _fields(mail: MailStatus, retries: int) -> dict[str, Any]:
         "last": _last(mail),
         "reason": mail.reason or None,
         "cancel": None if asked is None else Cancellation(_instant(asked), in_time(mail)),
-        "waits_for": tuple(
-            WaitsFor(out.kind, out.what, out.reason, write_instant(out.since))
-            for out in mail.waits_for
-        ),
+        "waits_for": tuple(_waits_for(mail)),
         "dead_letters": tuple(map(_letter, mail.letters)),
     }
+
+
+def _waits_for(mail: MailStatus) -> Iterator[WaitsFor]:
+    if mail.paused is not None:
+        # Why, and who did it, is nothing for tenants.
+        yield WaitsFor("operator", "", PAUSED, write_instant(mail.paused.since))
+    for out in mail.waits_for:
+        yield WaitsFor(out.kind, out.what, out.reason, write_instant(out.since))
 
 
 def _letter(letter: LetterStatus) -> DeadLetter:

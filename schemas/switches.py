@@ -15,6 +15,8 @@ KIND: Final = "switch"
 REASON_CHARACTERS: Final = 300
 #: What is said of a pause to whoever may not know its reason.
 PAUSED: Final = "paused by an operator"
+#: The rule of an outage that is an operator's will.
+SWITCHED_OFF: Final = "switched-off"
 
 
 class SwitchKind(StrEnum):
@@ -58,6 +60,11 @@ class Switch:
 
 #: The key of the switch for all mails.
 EVERYTHING: Final = SwitchKey(SwitchKind.ALL, "")
+
+
+def paused_reason(kind: SwitchKind) -> str:
+    """Return the reason in the ledger of a mail that was put off for a switch of this kind."""
+    return f"{kind}-paused"
 
 
 def write_key(key: SwitchKey) -> bytes:

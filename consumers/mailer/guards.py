@@ -15,10 +15,9 @@ from consumers.mailer.gate import OutageGate, RegistryGate
 from consumers.mailer.outages import OpenOutage
 from consumers.mailer.throttles import Throttles
 from retry_topics.failure import Failure, FailureClass, Phase, Scope
-from schemas.switches import PAUSED, Switch, Switches, SwitchKey, SwitchKind
+from schemas.switches import PAUSED, SWITCHED_OFF, Switch, Switches, SwitchKey, SwitchKind
 
-#: The rules of what keeps a relay from mails without being its fault.
-SWITCHED_OFF: Final = "switched-off"
+#: The rule of what keeps relays from mails while nobody knows what is paused.
 SWITCHES_UNKNOWN: Final = "switches-unknown"
 _OF_RELAYS: Final = frozenset({Blame.RELAY, Blame.SENDER})
 _OF_THE_REGISTRY: Final = frozenset({Blame.REGISTRY})

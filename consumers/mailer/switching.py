@@ -1,6 +1,7 @@
 """Brings what operators have paused to the parts of a worker that heed it."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from consumers.delivery.blame import Blame
 from consumers.delivery.guard import Told
@@ -10,7 +11,7 @@ from consumers.mailer.telemetry import Telemetry
 from runtime.clock import Clock
 from schemas.switches import Switches
 
-_WHAT = "what is paused"
+_WHAT: Final = "list of switches"
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from schemas.ledger import LedgerEntry, read_entry
 from schemas.outages import WorkerOutages, read_outages
 from schemas.privacy import keyed_hash, mask_address
 from schemas.replay_jobs import ReplayJob, read_job
+from schemas.switches import Switch, Switches, SwitchKey, read_key
 
 _UUID_BYTES: Final = 16
 
@@ -77,6 +78,14 @@ class OutagesTold:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchTurned:
+    """An operator paused something; None: it is resumed."""
+
+    key: SwitchKey
+    switch: Switch | None
+
+
+@dataclass(frozen=True, slots=True)
 class Died:
     """A record of the dead-letter topic; `event_id` is None where it is no event."""
 
@@ -104,7 +113,7 @@ class JobTold:
 
 MailChange = Accepted | Noted | CancelAsked
 LetterChange = Died | Settled | JobTold
-Change = MailChange | LetterChange | OutagesTold
+Change = MailChange | LetterChange | OutagesTold | SwitchTurned
 
 
 class ChangeReader:
@@ -121,6 +130,7 @@ class ChangeReader:
             topology.ledger: self._noted,
             topology.control: self._asked,
             topology.outages: self._told,
+            topology.switches: self._turned,
             topology.dlt: self._died,
             topology.dlt_journal: self._journalled,
         }
@@ -177,6 +187,11 @@ class ChangeReader:
 
     def _told(self, record: Record) -> OutagesTold | None:
         return None if record.value is None else OutagesTold(read_outages(record.value))
+
+    def _turned(self, record: Record) -> SwitchTurned:
+        key = read_key(record.key)
+        switches = Switches().read(record.key, record.value, record.timestamp_ms)
+        return SwitchTurned(key, switches.off.get(key))
 
     def _died(self, record: Record) -> Died:
         letter = self._letters.read(record.partition, scanned(record))

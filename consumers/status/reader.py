@@ -25,14 +25,17 @@ from consumers.status.letters import (
     letters_of,
     standing,
 )
-from consumers.status.outages import FRESH_MS, may_wait, pausing, read_told
+from consumers.status.outages import FRESH_MS, pausing, read_told
+from consumers.status.pauses import Pauses, read_switches
 from consumers.status.recipients import NotHashed, recipient_hash
 from consumers.status.states import in_state, shown_as
 from consumers.status.tables import MAILS, ONLY, OUTAGES, VIEW, storable
+from retry_topics.topology import Tier
 from runtime.clock import SystemClock
 from runtime.settings import Settings
-from schemas.mail_states import MailState
+from schemas.mail_states import MOVING, MailState
 from schemas.outages import KnownOutage, WorkerOutages
+from schemas.switches import Switch, Switches
 
 _Row = Row[*tuple[Any, ...]]
 _Select = Select[*tuple[Any, ...]]
@@ -77,7 +80,8 @@ class MailStatus:
     `mail_id` is empty and `accepted_at` None as long as only the ledger spoke of the mail.
     `recipient` is masked. `history_omitted` counts entries left out of a long history's middle.
     `waits_for` is why the mail waits where it is although its turn has come. `letters` are its
-    records on the dead-letter topic, the first to die first.
+    records on the dead-letter topic, the first to die first. `paused` is what keeps it from its
+    turn by an operator's will; whose and why is nothing for tenants.
     """
 
     mail_id: str
@@ -102,6 +106,7 @@ class MailStatus:
     history_omitted: int
     waits_for: tuple[KnownOutage, ...] = ()
     letters: tuple[LetterStatus, ...] = ()
+    paused: Switch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +191,10 @@ class StatusReader:
     Nothing is opened before the first question, so making one never fails.
     """
 
-    def __init__(self, url: str, status_key: str | None) -> None:
+    def __init__(self, url: str, status_key: str | None, tiers: Sequence[Tier] = ()) -> None:
+        """Without `tiers`, no mail is said to wait because its tier is paused."""
         self._url = url
+        self._tiers = tiers
         self._key = None if status_key is None else status_key.encode()
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -206,7 +213,7 @@ class StatusReader:
             row = connection.execute(question).one_or_none()
             if row is None:
                 return None
-            (mail,) = _statuses(connection, [row], now)
+            (mail,) = _statuses(connection, [row], self._tiers, now)
         history = tuple(map(_item, read_history(row.history)))
         return replace(mail, history=history, history_omitted=row.history_omitted)
 
@@ -229,7 +236,7 @@ class StatusReader:
                     where.append(or_(*(in_state(state, now) for state in query.states)))
                 rows = connection.execute(_page(where, query)).all()
             shown = rows[: query.limit]
-            mails = _statuses(connection, shown, now)
+            mails = _statuses(connection, shown, self._tiers, now)
         more = len(rows) > query.limit
         last = shown[-1] if shown and more else None
         return StatusPage(
@@ -245,6 +252,15 @@ class StatusReader:
         """
         with self._asking() as connection:
             return _told(connection, now)
+
+    def switches(self) -> Switches:
+        """Return what operators have paused.
+
+        Raises:
+            StatusUnavailable: the view cannot be asked.
+        """
+        with self._asking() as connection:
+            return read_switches(connection)
 
     def letters(self) -> LetterCounts:
         """Count dead-lettered records by state, and by replay job.
@@ -343,20 +359,20 @@ def _told(connection: Connection, now: int) -> tuple[WorkerOutages, ...]:
 
 
 def _statuses(
-    connection: Connection, rows: Sequence[_Row], now: int | None
+    connection: Connection, rows: Sequence[_Row], tiers: Sequence[Tier], now: int | None
 ) -> tuple[MailStatus, ...]:
     """Return what rows say, with what came of those that died, and what others wait for."""
     mails = [_status(row, now) for row in rows]
     letters = letters_of(connection, [row.event_id for row in rows])
-    waiting = [now is not None and may_wait(mail.state, mail.due_at, now) for mail in mails]
-    told = _told(connection, now) if now is not None and any(waiting) else ()
+    if now is not None and any(mail.state in MOVING for mail in mails):
+        told, pauses = _told(connection, now), Pauses(read_switches(connection), tiers)
+        mails = [
+            pauses.told_of(mail, pausing(told, row.lane), now)
+            for mail, row in zip(mails, rows, strict=True)
+        ]
     return tuple(
-        replace(
-            mail,
-            letters=standing(letters.get(bytes(row.event_id), ()), mail.state),
-            waits_for=pausing(told, row.lane) if waits else (),
-        )
-        for mail, row, waits in zip(mails, rows, waiting, strict=True)
+        replace(mail, letters=standing(letters.get(bytes(row.event_id), ()), mail.state))
+        for mail, row in zip(mails, rows, strict=True)
     )
 
 

@@ -27,6 +27,7 @@ def projected_topics(topology: Topology) -> tuple[str, ...]:
         topology.ledger,
         topology.control,
         topology.outages,
+        topology.switches,
         topology.dlt,
         topology.dlt_journal,
     )

@@ -30,6 +30,7 @@ from consumers.status.changes import (
     MailChange,
     OutagesTold,
     Settled,
+    SwitchTurned,
 )
 from consumers.status.database import (
     DatabaseAway,
@@ -41,6 +42,7 @@ from consumers.status.database import (
 from consumers.status.letter_store import LetterTables, prune_letters
 from consumers.status.mail import Mail, mail_of, row_of
 from consumers.status.outages import write_told
+from consumers.status.pauses import keep_switches
 from consumers.status.recipients import key_check
 from consumers.status.tables import (
     LETTERS,
@@ -50,6 +52,7 @@ from consumers.status.tables import (
     POSITIONS,
     REPLAY_JOBS,
     SOURCES,
+    SWITCHES,
     VIEW,
     storable,
 )
@@ -57,6 +60,7 @@ from consumers.status.upgrade import NewerView, upgrade_tables
 from consumers.status.upsert import upsert
 from runtime.kafka.records import Partition
 from schemas.outages import WorkerOutages
+from schemas.switches import Switch, SwitchKey
 
 #: Rows that one statement asks for: below what either database takes as parameters.
 _ASKED_AT_ONCE: Final = 1_000
@@ -64,7 +68,7 @@ _ASKED_AT_ONCE: Final = 1_000
 _FINAL_SQLITE: Final = frozenset({"SQLITE_ERROR", "SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 _THE_VIEW: Final = VIEW.c.id == ONLY
-_PROJECTED: Final = (MAILS, OUTAGES, LETTERS, REPLAY_JOBS, POSITIONS)
+_PROJECTED: Final = (MAILS, OUTAGES, SWITCHES, LETTERS, REPLAY_JOBS, POSITIONS)
 _MAILS_BY_ID: Final = select(MAILS).where(MAILS.c.event_id.in_(bindparam("ids", expanding=True)))
 
 
@@ -197,12 +201,14 @@ class ViewStore:
         with self._guarded({"projected_at": progress.at, "behind": progress.behind}) as connection:
             if connection is None:
                 return
-            mails, letters, told = _parted(progress.changes)
+            mails, letters, told, turned = _parted(progress.changes)
             if mails:
                 rows = list(map(row_of, _fold(connection, mails)))
                 connection.exec_driver_sql(self._put_mails, rows)
             if told:
                 _keep_told(connection, told)
+            if turned:
+                keep_switches(connection, turned)
             if letters:
                 self._letters.keep(connection, letters)
             if progress.positions:
@@ -319,19 +325,22 @@ def _empty(connection: Connection) -> None:
 
 
 class _Parted(NamedTuple):
-    """Changes by the tables that they are for; of each worker what it told last."""
+    """Changes by the tables that they are for; of each worker and switch the last."""
 
     mails: list[MailChange]
     letters: list[LetterChange]
     told: dict[str, WorkerOutages]
+    turned: dict[SwitchKey, Switch | None]
 
 
 def _parted(changes: Sequence[Change]) -> _Parted:
-    parted = _Parted([], [], {})
+    parted = _Parted([], [], {}, {})
     for change in changes:
         match change:
             case OutagesTold(told):
                 parted.told[storable(told.worker)] = told
+            case SwitchTurned(key, switch):
+                parted.turned[key] = switch
             case Died() | Settled() | JobTold():
                 parted.letters.append(change)
             case _:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from consumers.status.letters import settled_words
+from consumers.status.pauses import PUT_OFF
 from consumers.status.reader import HistoryItem, MailStatus
 from schemas.instants import show_instant
 from schemas.mail_states import SETTLED, MailState
 from schemas.outages import KnownOutage
+from schemas.switches import Switch
 
 #: What the view does not know may have been accepted a moment ago.
 NOT_KNOWN: Final = "accepted a moment ago, or not one of ours: the status view does not know it yet"
@@ -21,10 +23,16 @@ _OUT: Final = {
 }
 
 
-def summary_of(mail: MailStatus, retries: int) -> str:
-    """Return the sentence; `retries` is how many tiers a mail can go through."""
+def summary_of(mail: MailStatus, retries: int, *, reasons: bool = False) -> str:
+    """Return the sentence; `retries` is how many tiers a mail can go through.
+
+    With `reasons` it says why an operator has paused a mail, which is nothing for tenants.
+    """
     sentence = _SENTENCES[mail.state](mail, retries)
-    return sentence + _settled(mail) + _waiting(mail) + _cancellation(mail)
+    waits = (
+        _waiting(mail) if mail.paused is None else f"; waits: {pause_line(mail.paused, reasons)}"
+    )
+    return sentence + _settled(mail) + waits + _cancellation(mail)
 
 
 def item_summary(item: HistoryItem) -> str:
@@ -46,6 +54,11 @@ def outage_line(outage: KnownOutage) -> str:
     return f"{kind}{outage.what} is out since {show_instant(outage.since)}: {outage.reason}"
 
 
+def pause_line(switch: Switch, reasons: bool) -> str:
+    """Return since when an operator has paused a mail, with `reasons` also what, and why."""
+    return f"{switch.words}: {switch.reason}" if reasons and switch.reason else switch.words
+
+
 def in_time(mail: MailStatus) -> bool | None:
     """Tell whether a cancellation that was asked for stopped the mail; None: not decided yet."""
     if mail.cancel_requested_at is None:
@@ -57,12 +70,16 @@ def in_time(mail: MailStatus) -> bool | None:
 
 def _queued(mail: MailStatus, _retries: int) -> str:
     what = "to be sent again" if mail.generation else "accepted"
-    return what if mail.waits_for else f"{what}; no worker has taken it up yet"
+    return what if mail.waits_for or mail.paused else f"{what}; no worker has taken it up yet"
 
 
 def _scheduled(mail: MailStatus, _retries: int) -> str:
     if (what := _OUT.get(mail.reason)) is not None:
         return _said(f"waits for its {what}{_until(mail.due_at)}, without an attempt", mail)
+    if mail.reason in PUT_OFF:
+        if mail.paused is not None:
+            return "kept back without an attempt"
+        return f"was {mail.text}; its turn comes{_by(mail.due_at)}"
     instant = mail.not_before if mail.not_before is not None else mail.due_at
     return "scheduled" if instant is None else f"scheduled for {show_instant(instant)}"
 
@@ -148,6 +165,10 @@ def _said(sentence: str, mail: MailStatus) -> str:
 
 def _until(instant: int | None) -> str:
     return "" if instant is None else f" until {show_instant(instant)}"
+
+
+def _by(instant: int | None) -> str:
+    return " soon" if instant is None else f" by {show_instant(instant)}"
 
 
 def _due(instant: int | None) -> str:

@@ -51,6 +51,17 @@ OUTAGES: Final = Table(
     Column("told", Text, nullable=False),
 )
 
+#: What operators have paused; what is resumed has no row.
+SWITCHES: Final = Table(
+    "switches",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 #: One row a record of the dead-letter topic, by its place there. The topic tells `event_id` (None
 #: for no event), `held` (0 or 1) and `died_at`, its journal the rest; what was not told is None.
 #: Without a `state` nothing was done about the record.

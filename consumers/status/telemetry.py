@@ -33,6 +33,7 @@ class Telemetry:
             topology.ledger: "ledger",
             topology.control: "control",
             topology.outages: "outages",
+            topology.switches: "switches",
             topology.dlt: "dlt",
             topology.dlt_journal: "dlt_journal",
         }

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from consumers.status.changes import Accepted, CancelAsked, Change, Noted, OutagesTold
+from consumers.status.changes import (
+    Accepted,
+    CancelAsked,
+    Change,
+    Noted,
+    OutagesTold,
+    SwitchTurned,
+)
 from consumers.status.reader import (
     Cursor,
     Freshness,
@@ -18,9 +26,11 @@ from consumers.status.reader import (
     StatusUnavailable,
 )
 from consumers.status.store import Progress, Source, ViewStore
+from retry_topics.topology import parse_tiers
 from schemas.mail_states import MailState
 from schemas.outages import WorkerOutages
 from schemas.privacy import keyed_hash
+from schemas.switches import EVERYTHING, Switch, SwitchKey, SwitchKind
 from tests.support.status import entry
 from tests.support.statuses import RELAY_OUT
 
@@ -252,6 +262,30 @@ def test_a_mail_is_told_what_it_waits_for(store: ViewStore, reader: StatusReader
     mail = reader.mail(UUID(int=1), NOW)
     assert mail is not None
     assert mail.waits_for == ()
+
+
+def test_a_mail_is_told_that_an_operator_keeps_it(store: ViewStore, database: str) -> None:
+    """The last word about each switch counts; a restart of the projector forgets none."""
+    template, tier = SwitchKey(SwitchKind.TEMPLATE, "welcome"), SwitchKey(SwitchKind.TIER, "1m")
+    paused = Switch(template, 5, "eve", "a wrong\0link")
+    _write(
+        store,
+        _mail(1),
+        _mail(2, template="other"),
+        _noted(2, MailState.RETRY, due_at=60_050),
+        SwitchTurned(template, Switch(template, 4)),
+        SwitchTurned(EVERYTHING, Switch(EVERYTHING, 3)),
+        SwitchTurned(tier, Switch(tier, 6)),
+    )
+    _write(store, SwitchTurned(template, paused), SwitchTurned(EVERYTHING, None))
+    kept = replace(paused, reason="a wrong\N{REPLACEMENT CHARACTER}link")
+    with closing(StatusReader(database, "key", parse_tiers("1m,1h"))) as reader:
+        assert list(reader.switches()) == [kept, Switch(tier, 6)]
+        (second, first) = reader.find(StatusQuery(), 60_050).mails
+        assert (first.paused, second.paused) == (kept, Switch(tier, 6))
+        _write(store, SwitchTurned(template, None), SwitchTurned(tier, None))
+        assert [mail.paused for mail in reader.find(StatusQuery(), 60_050).mails] == [None, None]
+        assert list(reader.switches()) == []
 
 
 def test_without_a_setting_recipients_are_found_by_the_view_s_own_key(

@@ -31,6 +31,7 @@ from schemas.identity import lane_key, mail_id
 from schemas.mail_states import MailState
 from schemas.outages import WorkerOutages
 from schemas.replay_jobs import Edit, Pace, Selection
+from schemas.switches import Switch, SwitchKey, SwitchKind
 from tests.conftest import TopicsFactory
 from tests.support.broker import BrokerAddress, create_topology
 from tests.support.graveyard import Graveyard
@@ -47,6 +48,7 @@ from tests.support.status import (
     rows,
 )
 from tests.support.statuses import RELAY_OUT
+from tests.support.switches import switch_record
 from tests.support.wait import wait_until
 
 Projecting = Callable[..., Command]
@@ -162,6 +164,10 @@ def test_the_view_shows_what_the_topics_say(
     gone = WorkerOutages("w-1", now, told.lanes, (RELAY_OUT,))
     kafka.write([outages_record(topology, notice) for notice in (told, gone)])
     kafka.write([outages_record(topology, WorkerOutages("w-1", now))])
+    template = SwitchKey(SwitchKind.TEMPLATE, events[1].template)
+    others = SwitchKey(SwitchKind.TENANT, "other")
+    turns = ((template, 1), (others, 1), (others, None))
+    kafka.write([switch_record(topology, key, since) for key, since in turns])
     first = projecting()
     expected = {events[0].event_id: "sent", events[1].event_id: "queued"}
     _until_shown(database, expected)
@@ -181,6 +187,7 @@ def test_the_view_shows_what_the_topics_say(
     assert sent.mail_id == mail_id(events[0].event_id, lane_key("u0@example.com"))
     assert [item.state for item in sent.history] == [MailState.RETRY, MailState.SENT]
     assert asked.cancel_requested_at == 40
+    assert (sent.paused, asked.paused) == (None, Switch(template, 1, "eve", "a test"))
     assert (sent.waits_for, asked.waits_for) == ((), (RELAY_OUT,))
     assert "projector.undecodable" in first.output
     assert "example.com" not in first.output + second.output

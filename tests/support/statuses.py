@@ -17,6 +17,7 @@ from schemas.identity import lane_key, mail_id, parse_mail_id
 from schemas.mail_states import MailState
 from schemas.outages import KnownOutage, WorkerOutages
 from schemas.privacy import mask_address
+from schemas.switches import Switches
 
 ADDRESS = "ada@example.com"
 EVENT_ID = UUID(int=7)
@@ -85,6 +86,7 @@ class MemoryStatuses:
     before: Callable[[], None] = lambda: None
     closed: bool = False
     told: tuple[WorkerOutages, ...] = ()
+    off: Switches = field(default_factory=Switches)
     counts: LetterCounts = field(default_factory=lambda: LetterCounts({}, ()))
 
     def mail(self, event_id: UUID, now: int | None = None) -> MailStatus | None:
@@ -105,6 +107,11 @@ class MemoryStatuses:
         """Return what is out in the workers."""
         self._answer()
         return self.told
+
+    def switches(self) -> Switches:
+        """Return what operators have paused."""
+        self._answer()
+        return self.off
 
     def letters(self) -> LetterCounts:
         """Return the counts of dead letters."""

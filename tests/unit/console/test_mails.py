@@ -13,6 +13,7 @@ from consumers.status.reader import Cursor, Freshness, StatusQuery
 from schemas.control import ControlAction, ControlCommand, read_command
 from schemas.mail_states import MailState
 from schemas.outages import WorkerOutages
+from schemas.switches import Switch, Switches, SwitchKey, SwitchKind
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.statuses import (
     ACCEPTED_AT,
@@ -245,3 +246,26 @@ def test_every_id_that_is_none_is_named() -> None:
 def test_the_operator_is_who_sits_at_the_terminal(environ: dict[str, str], name: str) -> None:
     """Also behind sudo."""
     assert operator_of(environ) == name
+
+
+def test_a_list_begins_with_what_is_paused_and_a_mail_says_by_whom(view: View) -> None:
+    """The reason and the operator's name are for operators, here and for programs."""
+    switch = Switch(SwitchKey(SwitchKind.TEMPLATE, "welcome"), ACCEPTED_AT, "eve", "a wrong link")
+    view.off = Switches({switch.key: switch})
+    view.mails = [replace(view.mails[0], paused=switch)]
+    desk, said = Desk(view, 3, NOW), list[str]()
+
+    desk.show_mails(StatusQuery(), False, said.append)
+    assert said[0] == (
+        "template welcome is paused by an operator since 2027-01-15T08:00:00Z: a wrong link"
+    )
+    waits = "waits: paused by an operator since 2027-01-15T08:00:00Z: a wrong link"
+    assert waits in said[1]
+
+    desk.show_mail(named_mails([MAIL_ID])[0], False, said.append)
+    assert f"  paused      {said[0]} (eve)" in said
+
+    desk.show_mails(StatusQuery(), True, said.append)
+    told = json.loads(said[-1])
+    assert told["switches"] == [told["emails"][0]["paused"]]
+    assert told["switches"][0]["by"] == "eve"

@@ -94,8 +94,8 @@ def test_switches_that_cannot_be_read_any_more_hold_everything_and_are_told() ->
     bench.turn()
     kinds: Told = [(kind, name, out) for kind, name, out in bench.told]
     assert kinds == [
-        (Blame.SWITCHES, "what is paused", outage),
-        (Blame.SWITCHES, "what is paused", None),
+        (Blame.SWITCHES, "list of switches", outage),
+        (Blame.SWITCHES, "list of switches", None),
     ]
     assert bench.guards.held_tiers() == frozenset()
 

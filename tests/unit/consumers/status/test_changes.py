@@ -13,6 +13,7 @@ from consumers.status.changes import (
     Noted,
     OutagesTold,
     Settled,
+    SwitchTurned,
 )
 from retry_topics.dlt.journal import Scribe
 from retry_topics.policy import DeadReason
@@ -34,9 +35,11 @@ from schemas.mail_states import MailState
 from schemas.outages import WorkerOutages
 from schemas.privacy import keyed_hash
 from schemas.replay_jobs import Edit, JobState, Pace, ReplayJob, Selection
+from schemas.switches import Switch, SwitchKey, SwitchKind
 from tests.support.letters import dead_record, journey_of
 from tests.support.mailer import signup
 from tests.support.status import accepted_record, cancel_record, entry, noted_record, outages_record
+from tests.support.switches import switch_record
 
 TOPOLOGY = Topology("signups", parse_tiers("1m"), 4)
 KEY = b"secret"
@@ -147,6 +150,14 @@ def test_a_worker_s_notice_tells_what_is_out() -> None:
     assert READER.read(_record(outages_record(TOPOLOGY, told))) == OutagesTold(told)
 
 
+@pytest.mark.parametrize("since", [7, None])
+def test_an_operator_s_switch_tells_what_is_paused(since: int | None) -> None:
+    """And what is resumed."""
+    key = SwitchKey(SwitchKind.TEMPLATE, "welcome")
+    switch = None if since is None else Switch(key, since, "eve", "a test")
+    assert READER.read(_record(switch_record(TOPOLOGY, key, since))) == SwitchTurned(key, switch)
+
+
 @pytest.mark.parametrize("topic", [TOPOLOGY.ledger, TOPOLOGY.outages])
 def test_a_removed_key_says_nothing(topic: str) -> None:
     """Compaction may leave a record without a value."""
@@ -164,6 +175,7 @@ def test_a_removed_key_says_nothing(topic: str) -> None:
         (TOPOLOGY.ledger, bytes(16), b"\xc3\x01garbage!"),
         (TOPOLOGY.control, b"lane", b"garbage"),
         (TOPOLOGY.outages, b"w-0", b"garbage"),
+        (TOPOLOGY.switches, b"mood:bad", None),
         (TOPOLOGY.control, b"lane", None),
         (
             TOPOLOGY.control,

@@ -2,10 +2,15 @@
 
 import pytest
 
-from consumers.status.sources import check_source, spans_left
+from consumers.status.sources import check_source, projected_topics, spans_left
 from consumers.status.store import OtherSource, Source
+from consumers.status.telemetry import Telemetry
+from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.records import Partition
 from runtime.kafka.topics import Span
+from runtime.metric_catalogue import PROJECTOR_METRICS
+from runtime.metrics import Metrics
+from tests.support.clock import ManualClock
 
 KNOWN = Source("one", {"main": "1", "ledger": "2"})
 MAIN = Partition("main", 0)
@@ -68,3 +73,12 @@ def test_a_partition_that_is_shorter_than_what_was_projected_has_lost_records() 
     """Going on would project other records over those."""
     with pytest.raises(OtherSource, match="--rebuild"):
         spans_left({MAIN: 11}, {MAIN: Span(0, 10)})
+
+
+def test_every_topic_of_the_view_has_a_kind_in_the_metrics() -> None:
+    """One without would end the projector at its first record."""
+    topology = Topology("mails", parse_tiers("1m"), 1)
+    telemetry = Telemetry(Metrics(PROJECTOR_METRICS), topology, ManualClock())
+    topics = projected_topics(topology)
+    telemetry.projected(dict.fromkeys(topics, 1), dict.fromkeys(topics, 1))
+    assert telemetry.behind({Partition(topic, 0): 1 for topic in topics}, []) == len(topics)
