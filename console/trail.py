@@ -1,7 +1,7 @@
 """What Kafka has of one mail: its records on every topic, its ledger, what people did about it.
 
-Everything about a mail is in its lane, so one partition of each topic is read; all the others only
-where nothing is there, which happens after partitions were added. Nothing is asked of a database.
+Everything about a mail is in its lane, so one partition of each topic is read; the others only
+where its beginning is not there, as after partitions were added. Nothing is asked of a database.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -10,6 +10,8 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 from console.operator import NamedMail
 from retry_topics.dlt.archive import JOBS_LANE
+from retry_topics.headers import read_journey
+from retry_topics.topic_specs import orphans_of
 from retry_topics.topology import Topology
 from runtime.clock import Clock
 from runtime.kafka.admin import TopicAdmin
@@ -36,6 +38,9 @@ _EVENT_ID: Final = "ce_id"
 class Topics(Protocol):
     """Topics to look records up in by their keys. Every call may raise a `KafkaFault`."""
 
+    def names(self) -> Collection[str]:
+        """Return the names of all topics."""
+
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has."""
 
@@ -55,14 +60,15 @@ class KafkaTopics:
         self._clock = clock
         self._admin = TopicAdmin(properties)
         self._since = since
-        self._reached = False
+
+    def names(self) -> Collection[str]:
+        """Return the names of all topics."""
+        return self._admin.names()
 
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has."""
         # Asked in this way an unreachable cluster is told sooner, and with the reason.
-        if not self._reached:
-            self._admin.ping()
-            self._reached = True
+        self._admin.ping()
         return len(self._admin.spans([topic]))
 
     def topic_id(self, topic: str) -> str:
@@ -71,9 +77,11 @@ class KafkaTopics:
 
     def find(self, topic: str, lanes: Collection[int], keys: Collection[bytes]) -> Iterator[Record]:
         """Yield what is committed in partitions under these keys, each partition's in order."""
-        wanted = [Partition(topic, lane) for lane in lanes]
-        spans = {at.number: span for at, span in self._admin.partition_spans(wanted).items()}
+        # The topic of a former tier may have fewer partitions than the others have today.
+        found = self._admin.spans([topic])
+        spans = {at.number: span for at, span in found.items() if at.number in lanes}
         if self._since is not None:
+            wanted = [Partition(topic, lane) for lane in spans]
             first = self._admin.offsets_since(wanted, self._since)
             for at in wanted:
                 end = spans[at.number].end
@@ -124,6 +132,11 @@ class Trail:
         """Tell whether nobody knows the mail."""
         return not (self.records or self.ledger)
 
+    @property
+    def begins_late(self) -> bool:
+        """Tell whether nothing is of the time before the first replay."""
+        return all(read_journey(record.headers).generation for record in self.records)
+
 
 class TrailReader:
     """Reads trails. Owned by one thread."""
@@ -135,18 +148,21 @@ class TrailReader:
 
     def read(self, mail: NamedMail) -> Trail:
         """Return what Kafka has of a mail."""
-        count = self._topics.partitions(self._topology.main)
-        home = partition_of(mail.lane_key, count)
-        trail = self._in_lanes(mail, {home})
-        if trail.is_empty and count > 1:
-            trail = self._in_lanes(mail, set(range(count)) - {home})
+        topology, count = self._topology, self._topics.partitions(self._topology.main)
+        former = orphans_of(topology, self._topics.names())
+        topics = (topology.main, *topology.retries, *former, topology.dlt)
+        trail = self._in_lanes(mail, {partition_of(mail.lane_key, count)}, topics)
+        if trail.begins_late and count > 1:
+            trail = self._in_lanes(mail, range(count), topics)
         return trail
 
-    def _in_lanes(self, mail: NamedMail, lanes: Collection[int]) -> Trail:
+    def _in_lanes(self, mail: NamedMail, lanes: Collection[int], topics: Sequence[str]) -> Trail:
         trail, topology = Trail(mail), self._topology
         found = self._all(topology.ledger, lanes, {mail.event_id.bytes}, read_entry)
         trail.ledger = [Told(record, entry) for record, entry in found]
-        for topic in (topology.main, *topology.retries, topology.dlt):
+        # Within a lane they are in order; a replay goes to the lane of its day.
+        trail.ledger.sort(key=lambda told: told.entry.generation)
+        for topic in topics:
             records = self._topics.find(topic, lanes, {mail.lane_key})
             trail.records += (record for record in records if self._is_of(record, mail))
         if not trail.is_empty:

@@ -52,6 +52,9 @@ class MemoryTopics:
     def __init__(self) -> None:
         self.cluster = MemoryCluster(TOPOLOGY.partitions)
 
+    def names(self) -> list[str]:
+        return [f"mails{end}" for end in ("", ".retry.1m", ".retry.10m", ".retry.5s", ".dlt")]
+
     def partitions(self, topic: str) -> int:
         return self.cluster.partitions(topic)
 
@@ -284,6 +287,31 @@ def test_a_mail_of_before_there_were_more_partitions_is_found() -> None:
     home = place(MAIL)
     life = Life(lane=(home + 1) % TOPOLOGY.partitions)
     assert life.steps() == ["accepted"]
+
+
+def test_a_mail_that_was_replayed_into_another_lane_is_told_from_its_beginning() -> None:
+    """The dead letter stays in the lane that was its recipient's before there were more."""
+    home = place(MAIL)
+    life = Life(lane=(home + 1) % TOPOLOGY.partitions)
+    life.dies(0)
+    life.lane = home
+    life.again({REPLAY_OF: f"{life.main.partition}:0", REPLAY_JOB: "job1"})
+    life.entry(MailState.SENT, 9_000, text="250 ok")
+    assert sorted(life.steps()) == [
+        "accepted",
+        "dead after attempt 1",
+        "replayed",
+        "sent by attempt 1",
+    ]
+    assert life.told()["state"] == "sent"
+
+
+def test_a_mail_is_followed_through_tiers_that_are_none_any_more() -> None:
+    """Their topics are left alone when tiers change."""
+    life = Life()
+    waits = life.fails(0, told=False)
+    life.add(OutRecord("mails.retry.5s", KEY, waits.value, waits.headers, waits.partition))
+    assert f"mails.retry.5s/{waits.partition}/0" in life.told()["records"]
 
 
 def test_addresses_are_masked_unless_they_are_asked_for() -> None:
