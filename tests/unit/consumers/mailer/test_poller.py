@@ -1,6 +1,7 @@
 """The poll thread's turns: how often it asks the client, and when it must."""
 
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from typing import cast
 from unittest.mock import Mock
@@ -11,7 +12,7 @@ from consumers.mailer.committer import Committer, Ownership
 from consumers.mailer.engine import Engine
 from consumers.mailer.lanes import Lanes
 from consumers.mailer.ledger.desk import LedgerDesk
-from consumers.mailer.poller import Poller, PollerParts
+from consumers.mailer.poller import Poller, PollerParts, gather
 from consumers.mailer.telemetry import Telemetry
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.consumer import GroupMetadata, Polled, RebalanceListener
@@ -142,3 +143,24 @@ def test_a_refused_transaction_is_repeated_with_fresh_metadata(
     thread.run()
 
     assert member.asked[:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("ended", "stops_at", "waits"),
+    [
+        pytest.param([64], None, 0, id="there is enough"),
+        pytest.param([0, 30, 64], None, 2, id="there will be"),
+        pytest.param([0] * 5, None, 5, id="nothing ends for 5 x 4 ms"),
+        pytest.param([0] * 5, 2, 2, id="the worker stops"),
+    ],
+)
+def test_what_ends_is_gathered_for_a_moment(
+    ended: list[int], stops_at: int | None, waits: int
+) -> None:
+    """Neither for longer than 20 ms, nor once there is enough, nor when all is to end."""
+    stopping = Mock(spec=threading.Event)
+    stopping.wait.side_effect = lambda seconds: stopping.wait.call_count == stops_at
+
+    gather(iter(ended).__next__, 64, stopping)
+
+    assert stopping.wait.call_count == waits
