@@ -22,7 +22,7 @@ from runtime.clock import Clock
 
 Print = Callable[[str], None]
 
-#: A person waits, so the relay gets less time than a worker gives it.
+#: A person waits, so the relay gets less time than a worker gives it, unless its URL says how much.
 _TIMEOUTS: Final = Timeouts(connect=10.0, command=20.0)
 _LEAVE_SECONDS: Final = 2.0
 _DAY_SECONDS: Final = 86_400
@@ -80,16 +80,29 @@ async def check_relays(relays: Sequence[RelayEndpoint], usage: Usage, show: Prin
 async def visit(
     relay: RelayEndpoint, usage: Usage, timeouts: Timeouts = _TIMEOUTS
 ) -> Found | Failure:
-    """Connect as a worker does, log in and leave; return what there was, or what went wrong."""
+    """Connect as a worker does, log in and leave; return what there was, or what went wrong.
+
+    `timeouts` are for what the relay's URL leaves open.
+    """
     classify = usage.classifier.of_relay(relay.host, relay.profile)
+    opener = SessionOpener(relay, _patience(relay, timeouts), classify, Stopwatch(usage.clock))
     try:
-        connection = await SessionOpener(relay, timeouts, classify, Stopwatch(usage.clock)).open()
+        connection = await opener.open()
     except SessionFailed as failed:
         return failed.failure
     found = _look_at(connection)
     connection.quit()
     await connection.wait_closed(_LEAVE_SECONDS)
     return found
+
+
+def _patience(relay: RelayEndpoint, ours: Timeouts) -> Timeouts:
+    """Return how long to wait for a relay: as its URL says, else as we do."""
+    theirs, usual = relay.timeouts, Timeouts()
+    return Timeouts(
+        ours.connect if theirs.connect == usual.connect else theirs.connect,
+        ours.command if theirs.command == usual.command else theirs.command,
+    )
 
 
 def _look_at(connection: Connection) -> Found:

@@ -97,6 +97,9 @@ def _held(mail: MailStatus, _retries: int) -> str:
 
 
 def _sent(mail: MailStatus, _retries: int) -> str:
+    if mail.reason == "relay-suppressed":
+        at = show_instant(mail.updated_at)
+        return _said(f"taken by the relay at {at}, which suppresses its recipient", mail)
     return _said(f"accepted by the relay at {show_instant(mail.updated_at)}", mail)
 
 

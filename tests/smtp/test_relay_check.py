@@ -14,7 +14,7 @@ from consumers.delivery.outcome import shipped_classifier
 from retry_topics.failure import Phase
 from runtime.clock import SystemClock
 from tests.support.certificates import Authority
-from tests.support.smtp_server import Say, ScriptedServer, Step
+from tests.support.smtp_server import Hold, Say, ScriptedServer, Step
 
 Check = Callable[[str], Awaitable[tuple[int, str]]]
 
@@ -52,6 +52,16 @@ async def test_a_relay_that_works_is_described(check: Check, authority: Authorit
         assert "secret" not in said
         assert server.mails == []
         assert server.sessions[0].verbs == ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
+
+
+async def test_a_relay_gets_the_time_that_its_url_gives_it(check: Check) -> None:
+    """A slow one can be checked as it would be used, and a person need not wait for a dead one."""
+    async with ScriptedServer() as server:
+        server.on(Phase.BANNER, Hold(asyncio.Event()))
+        code, said = await check(server.url(query="?reply-timeout=100ms"))
+
+    assert code == 1
+    assert "FAILED  banner: no answer within 0.1 s" in said
 
 
 async def test_a_modest_relay_is_described(check: Check) -> None:

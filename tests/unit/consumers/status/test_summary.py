@@ -46,6 +46,17 @@ ASKED_AT = ACCEPTED_AT + 5_000
             "accepted by the relay at 2027-01-15T08:01:02Z: 250 2.0.0 Ok: queued",
         ),
         (
+            replace(
+                quiet(MailState.SENT),
+                reason="relay-suppressed",
+                code=254,
+                enhanced="4.7.1",
+                text="Suppression for user",
+            ),
+            "taken by the relay at 2027-01-15T08:01:02Z, which suppresses its recipient: "
+            "254 4.7.1 Suppression for user",
+        ),
+        (
             replace(MAIL, state=MailState.DEAD, attempts=1, code=550, enhanced=None, text="no"),
             "given up after 1 failed attempt: 550 no",
         ),
