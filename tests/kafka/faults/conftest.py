@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,25 @@ def secure_bench(
     server = ScriptedServer((*EXTENSIONS, "AUTH PLAIN"), authority.issue(HOST).context())
     url = f"smtp+starttls://app:secret@{HOST}:{{port}}?ca={authority.file}&{SECONDS}"
     with bench_with(kafka, server, url, state) as bench:
+        yield bench
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    """Where the token lies that the third worker logs in with."""
+    return tmp_path / "token"
+
+
+@pytest.fixture
+def by_token(
+    broker: BrokerAddress, authority: Authority, tmp_path: Path, token_file: Path
+) -> Iterator[FaultBench]:
+    """A worker of this test's own that logs in by XOAUTH2."""
+    token_file.write_text("expired")
+    server = ScriptedServer((*EXTENSIONS, "AUTH XOAUTH2"), authority.issue(HOST).context())
+    query = f"ca={authority.file}&token-file={token_file}"
+    url = f"smtp+starttls://app@{HOST}:{{port}}?{query}"
+    with bench_with(kafka_at(broker, "token"), server, url, tmp_path / "state") as bench:
         yield bench
 
 

@@ -42,6 +42,22 @@ def test_a_mail_that_may_come_later_takes_a_tier(
     assert clear.moved(event) == [clear.kafka.topology.retries[0]]
 
 
+def test_a_mail_that_throws_the_relay_out_of_step_twice_pays_for_it(
+    clear: FaultBench, address: str
+) -> None:
+    """Once may be the session's fault; what trips two of them is the mail's own, and no outage."""
+    sessions = len(clear.server.sessions)
+    clear.says(RCPT, Say("503 5.5.1 Bad sequence of commands"), recipient=address, times=2)
+    event = signup(address)
+    clear.post(event)
+    told = clear.until(event, MailState.SENT)
+    assert [(e.state, e.attempts) for e in told] == [(MailState.RETRY, 1), (MailState.SENT, 1)]
+    assert (told[0].code, told[0].scope, told[0].rule) == (503, "message", "out-of-step")
+    assert len(clear.server.sessions) - sessions >= 2
+    assert not clear.is_out
+    assert clear.worker.received(address) == 1
+
+
 def test_a_mail_comes_back_when_the_relay_asks_it_to(clear: FaultBench, address: str) -> None:
     """A delay in its words counts where it is longer than the tier's."""
     reply = Say("451 4.7.1 Greylisted, please try again in 1 seconds")

@@ -143,3 +143,22 @@ def test_a_relay_without_ehlo_is_greeted_by_helo(clear: FaultBench, address: str
     assert clear.server.sessions[-1].verbs[:3] == ["EHLO", "HELO", "MAIL"]
     assert clear.worker.received(address) == 1
     assert not clear.is_out
+
+
+def test_a_token_that_has_expired_is_fetched_anew(
+    by_token: FaultBench, token_file: Path, address: str
+) -> None:
+    """A 535 to it is no outage, and no mail pays for it: the next login has the new one."""
+    first, second = signup(address), signup(address)
+    by_token.post(first)
+    by_token.until(first, MailState.SENT)
+    token_file.write_text("fresh")
+    seen = len(by_token.server.sessions)
+    by_token.says(AUTH, Say("535 5.7.8 Token expired"), times=1, fresh=True)
+
+    by_token.post(second)
+
+    assert [e.attempts for e in by_token.until(second, MailState.SENT)] == [0]
+    logins = [session.login for session in by_token.server.sessions[seen:]]
+    assert logins[:2] == [("app", "expired"), ("app", "fresh")]
+    assert not by_token.is_out
