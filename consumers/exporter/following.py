@@ -62,6 +62,7 @@ class Counts:
         self._topics = followed_topics(topology)
         self._following: Following | None = None
         self._topic_id = ""
+        self._lanes: frozenset[int] = frozenset()
         self._letters = OpenLetters("", {})
         self._suppressed: set[bytes] = set()
         #: Where each partition ended at first, as long as it was not read so far.
@@ -99,11 +100,12 @@ class Counts:
         """
         if self._following is None or self._unread:
             return None
-        if self._cluster.topic_ids([self._topology.dlt])[self._topology.dlt] != self._topic_id:
+        starts = self._starts()
+        if self._dlt_id() != self._topic_id or starts.keys() != self._lanes:
+            # It was made anew, or has more partitions.
             self.close()
             return None
-        spans = self._cluster.spans([self._topology.dlt])
-        self._letters.deleted({number: span.start for (_, number), span in spans.items()})
+        self._letters.deleted(starts)
         return Counted(self._letters.counts(_MOST_GROUPS), len(self._suppressed))
 
     def all_down(self) -> bool:
@@ -118,15 +120,21 @@ class Counts:
 
     def _begin(self) -> Following:
         spans = self._cluster.spans(self._topics)
-        self._topic_id = self._cluster.topic_ids([self._topology.dlt])[self._topology.dlt]
-        starts = {
-            p.number: span.start for p, span in spans.items() if p.topic == self._topology.dlt
-        }
+        self._topic_id = self._dlt_id()
+        starts = {p.number: s.start for p, s in spans.items() if p.topic == self._topology.dlt}
+        self._lanes = frozenset(starts)
         self._letters = OpenLetters(self._topic_id, starts)
         self._suppressed = set()
         self._unread = {p: span.end for p, span in spans.items() if span.start < span.end}
         self._following = self._follow(spans)
         return self._following
+
+    def _dlt_id(self) -> str:
+        return self._cluster.topic_ids([self._topology.dlt])[self._topology.dlt]
+
+    def _starts(self) -> dict[int, int]:
+        spans = self._cluster.spans([self._topology.dlt])
+        return {number: span.start for (_, number), span in spans.items()}
 
     def _hear(self, record: Record) -> None:
         if record.topic == self._topology.dlt:
