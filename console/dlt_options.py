@@ -70,5 +70,8 @@ Force = Annotated[
     bool, typer.Option("--force", help="Also what was replayed as often as is allowed.")
 ]
 Wait = Annotated[
-    str, typer.Option("--wait", help="How long outcomes are waited for after the last replay.")
+    str,
+    typer.Option(
+        "--wait", help="So long outcomes are waited for after the last replay; 0: not at all."
+    ),
 ]

@@ -97,7 +97,7 @@ def replay(  # noqa: PLR0913 - a parameter for each option
     selection = words.meant(words.selection_of(typed, SystemClock().now_ms()), everything)
     edit = words.edit_of(set_template, set_data or (), transform, renew_expiry, as_new)
     pace = words.pace_of(rate, canary, stop_if_failing, canary_wait, force)
-    wait_ms = words.duration_of("--wait", wait) or 0
+    wait_ms = words.wait_of(wait)
     with desk_of(os.environ) as desk:
         job = desk.order(selection, edit, pace, reason)
         sure(as_new and not yes and not plan)
@@ -133,11 +133,11 @@ def show_job(job: JobId, as_json: Json = False) -> None:
 
 def resume(job: JobId, wait: Wait = WAIT, as_json: Json = False) -> None:
     """Run a saved plan, or go on with a job that is paused, stopped, or whose process died."""
-    from console.dlt_words import duration_of  # noqa: PLC0415
+    from console.dlt_words import wait_of  # noqa: PLC0415
     from console.dlt_work import desk_of  # noqa: PLC0415
     from schemas.replay_jobs import JobState  # noqa: PLC0415
 
-    wait_ms = duration_of("--wait", wait) or 0
+    wait_ms = wait_of(wait)
     with desk_of(os.environ) as desk:
         found = _named_job(desk, job)
         if found.state is JobState.PLANNED:

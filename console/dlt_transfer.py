@@ -97,7 +97,7 @@ def import_file(  # noqa: PLR0913 - a parameter for each option
     format_of(file)
     edit = words.edit_of(None, (), None, renew_expiry, as_new)
     pace = words.pace_of(rate, canary, stop_if_failing, canary_wait, force)
-    wait_ms = words.duration_of("--wait", wait) or 0
+    wait_ms = words.wait_of(wait)
     sure(as_new and not yes and not plan)
     with desk_of(os.environ) as desk:
         job = desk.order(EVERYTHING, edit, pace, reason)

@@ -125,6 +125,15 @@ def duration_of(option: str, text: str | None) -> int | None:
         raise CommandFailed(f"{option} {error}", _WRONG) from error
 
 
+def wait_of(text: str) -> int:
+    """Return the milliseconds that `--wait` means; 0 is not at all.
+
+    Raises:
+        CommandFailed: it means none.
+    """
+    return 0 if text in ("0", "0s") else duration_of("--wait", text) or 0
+
+
 def data_of(texts: Sequence[str]) -> dict[str, str]:
     """Return the values that texts such as `name=value` give.
 

@@ -48,7 +48,7 @@ SKIP_WORDS: Final = {
     Skip.UNKNOWN_TEMPLATE: "the template is unknown",
     Skip.EXPIRED: "expired (--renew-expiry gives them more time)",
     Skip.CANCELLED: "cancelled",
-    Skip.SUPPRESSED: "the recipient is suppressed (`mailcascade unsuppress` lets mail through)",
+    Skip.SUPPRESSED: "the recipient is suppressed (see `mailcascade unsuppress ADDRESS`)",
     Skip.UNDER_WAY: "on its way without this tool",
     Skip.SUPERSEDED: "a later record stands for the mail",
     Skip.REPLAY_CAP: f"replayed {REPLAY_CAP} times already (--force)",

@@ -1,5 +1,6 @@
 """A record of the dead-letter topic as operators see it, read as far as sorting needs it."""
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -93,5 +94,7 @@ class LetterReader:
         )
 
 
+@lru_cache(maxsize=1024)
 def _number(value: bytes | None) -> int:
+    # Generations and counts of replays are few.
     return int(value) if value and value.isdigit() and len(value) <= _MOST_DIGITS else 0

@@ -88,20 +88,20 @@ class Present:
 
     def of(self, known: Sequence[Known]) -> list[Known]:
         """Return letters with what they are by now."""
-        asked = [self._mail(one) for one in known]
+        asked = list(map(self._mail, known))
         ids = {mail[0] for mail in asked if mail is not None}
         if not ids:
             return list(known)
         lanes = {one.letter.position.partition for one in known}
-        words = self._lookup.standings(lanes, ids)
-        told = []
-        for one, mail in zip(known, asked, strict=True):
-            letter, standing = one
-            if mail is not None and (word := words.get(mail[0])) is not None:
-                state = by_now(standing.state, mail[1], word)
-                if state is not standing.state:
-                    one = Known(letter, Standing(state, standing.job))
-            told.append(one)
+        word_of = self._lookup.standings(lanes, ids).get
+        told = list(known)
+        for index, mail in enumerate(asked):
+            if mail is None or (word := word_of(mail[0])) is None:
+                continue
+            letter, (before, job) = known[index]
+            state = by_now(before, mail[1], word)
+            if state is not before:
+                told[index] = Known(letter, Standing(state, job))
         return told
 
     def _selected(self, chunk: Sequence[Known], states: frozenset[str]) -> Iterator[Known]:

@@ -74,6 +74,7 @@ class LaneStates:
         self._entries = _Offsets()
         self._claims: dict[bytes, tuple[int, Sequence[int]]] = {}
         self._claimed: _Offsets | None = None
+        self._untouched = True
         self.unreadable = 0
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
@@ -84,6 +85,7 @@ class LaneStates:
                 case EntryKey(topic_id, (partition, offset)):
                     if topic_id == self._topic_id and partition == self._partition:
                         self._entries.put(offset, self._code(value))
+                        self._untouched = False
                 case ClaimKey() if key is not None:
                     self._claim(key, value)
                 case _:
@@ -93,6 +95,8 @@ class LaneStates:
 
     def of(self, offset: int) -> Standing:
         """Return what the record at an offset is; `held` is not the journal's to say."""
+        if self._untouched:
+            return _OPEN
         entry = self._entries.get(offset)
         owner = self._claims_by_offset().get(offset)
         if owner and owner != entry >> _STATE_BITS:
@@ -102,8 +106,8 @@ class LaneStates:
         return Standing(_STATES[entry & _STATE_MASK], self._jobs[entry >> _STATE_BITS])
 
     def is_untouched(self) -> bool:
-        """Tell whether every record is open."""
-        return not self._claims and self._entries.is_empty()
+        """Tell whether nothing was ever said of any record."""
+        return self._untouched
 
     def left(self, job: str) -> "array[int]":
         """Return the offsets that belong to a job and that it has not settled, ascending."""
@@ -138,6 +142,7 @@ class LaneStates:
         claim = read_claim(value)
         if claim.topic_id == self._topic_id:
             self._claims[key] = self._number(claim.job), claim.offsets
+            self._untouched = False
 
     def _number(self, job: str) -> int:
         number = self._numbers.get(job)
@@ -173,6 +178,3 @@ class _Offsets:
                 return
             page = self._pages[offset >> _PAGE_BITS] = array("I", bytes(4 * _PAGE))
         page[offset & _IN_PAGE] = number
-
-    def is_empty(self) -> bool:
-        return not self._pages

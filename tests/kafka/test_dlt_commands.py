@@ -63,7 +63,7 @@ def test_from_groups_to_a_report(yard: Graveyard, run: Run) -> None:
     job = planned.split("mailcascade dlt resume ")[1].strip()
     assert f"{job}" in run("jobs")
 
-    report = run("resume", job[:6], "--wait", "1ms")
+    report = run("resume", job[:6], "--wait", "0")
     assert "replayed   3" in report
     assert "3 outcomes are to come" in report
     assert report.splitlines()[1:] == run("job", job).splitlines()[1:]
@@ -100,7 +100,7 @@ def test_ctrl_c_pauses_a_replay_and_resume_ends_it(yard: Graveyard, run: Run) ->
     left = 200 - len(yard.replayed())
     assert 0 < left < 200
     assert f"{left} records" in run("list", "--state", "taken", "--limit", "200")
-    assert "replayed   200" in run("resume", job, "--wait", "1ms")
+    assert "replayed   200" in run("resume", job, "--wait", "0")
     assert yard.replayed_ids() == dict.fromkeys((grave.event.event_id for grave in graves), 1)
 
 

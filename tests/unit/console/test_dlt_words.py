@@ -15,6 +15,7 @@ from console.dlt_words import (
     selection_of,
     share_of,
     source_of,
+    wait_of,
 )
 from console.dlt_work import only
 from console.failures import CommandFailed
@@ -87,13 +88,14 @@ def test_other_rates_are_refused(text: str) -> None:
 def test_shares_and_durations_and_values() -> None:
     """Each with its own words."""
     assert (share_of("10%"), share_of("100"), share_of(None)) == (0.1, 1.0, None)
-    assert (duration_of("--wait", "1h"), duration_of("--wait", None)) == (3_600_000, None)
+    assert (duration_of("--renew", "1h"), duration_of("--renew", None)) == (3_600_000, None)
+    assert (wait_of("1h"), wait_of("0"), wait_of("0s")) == (3_600_000, 0, 0)
     assert data_of(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
     for wrong in (
         lambda: share_of("0%"),
         lambda: share_of("101"),
         lambda: share_of("many"),
-        lambda: duration_of("--wait", "soon"),
+        lambda: wait_of("soon"),
         lambda: data_of(["nothing"]),
     ):
         with pytest.raises(CommandFailed):
