@@ -1,6 +1,7 @@
 """The dashboards name what there is, and are whole."""
 
 import json
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from runtime.metric_catalogue import CATALOGUES
 from tests.support.alerts import DASHBOARDS, dashboard_expressions, panels, recorded
-from tests.support.promql import Names
+from tests.support.promql import Names, groupings
 
 NAMES = Names(CATALOGUES.values(), recorded())
 #: Of Grafana's; https://grafana.com/docs/grafana/latest/reference/ has the list.
@@ -67,6 +68,16 @@ def test_each_panel_says_what_it_shows(path: Path) -> None:
         assert panel["description"], panel["title"]
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, panel["title"]
         assert len(set(references)) == len(references) >= 1, panel["title"]
+
+
+@every_dashboard
+def test_a_legend_shows_labels_that_are_left(path: Path) -> None:
+    """One that was aggregated away would be empty; one that is left out makes lines look alike."""
+    for panel in panels(path):
+        for target in panel["targets"]:
+            shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            if panel["type"] == "timeseries":
+                assert shown == groupings(target["expr"]) - {"le"}, panel["title"]
 
 
 @every_dashboard

@@ -12,14 +12,30 @@ from tests.support.promql import Names, selectors
 ALERTS = alerts()
 INDEX = RUNBOOKS / "README.md"
 PAGES = sorted(set(RUNBOOKS.glob("*.md")) - {INDEX})
+PACKAGES = ("runtime", "retry_topics", "consumers", "ingest", "console")
 HEADINGS = ["What it means", "What to look at", "What to do", "When it is over"]
 NAMES = Names(CATALOGUES.values(), recorded())
+
+#: Kafka's own words that look like events.
+NO_EVENTS = {"retention.bytes"}
+
 
 every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 
 
 def text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def logged() -> re.Pattern[str]:
+    """What code logs as an event; where a part of it is computed, any word."""
+    sources = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    calls = re.compile(r"_log\.\w+\(\s*f?\"([^\"]+)\"")
+    events = {event for path in sources for event in calls.findall(text(path))}
+    return re.compile("|".join(re.sub(r"\\{.*?\\}", r"\\w+", re.escape(e)) for e in sorted(events)))
+
+
+LOGGED = logged()
 
 
 def announced(path: Path) -> list[str]:
@@ -57,6 +73,15 @@ def test_a_page_asks_only_for_what_is_shown(path: Path) -> None:
 
     assert [fault for line in lines for fault in NAMES.faults(line)] == []
     assert [line for line in lines if not list(selectors(line))] == []
+
+
+@every_page
+def test_a_page_names_only_what_is_logged(path: Path) -> None:
+    """The events that a reader is told to look for in a log."""
+    events = set(re.findall(r"`([a-z]+\.[a-z_]+)`", text(path))) - NO_EVENTS
+
+    assert {event for event in events if not LOGGED.fullmatch(event)} == set()
+    assert not LOGGED.fullmatch("lane.lost_its_way"), "the check is able to fail"
 
 
 def test_the_index_has_every_alert() -> None:
