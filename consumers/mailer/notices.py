@@ -17,7 +17,6 @@ from runtime.kafka.errors import KafkaFault
 from runtime.kafka.records import OutRecord
 from runtime.logs import get_logger
 from schemas.outages import REASON_CHARACTERS, KnownOutage, WorkerOutages, write_outages
-from schemas.privacy import mask_addresses
 
 _log = get_logger("mailer")
 
@@ -116,7 +115,7 @@ def is_due(current: WorkerOutages, told: WorkerOutages | None) -> bool:
 
 
 def _known(outage: OpenOutage, pauses: bool) -> KnownOutage:
-    reason = mask_addresses(outage.reason)[:REASON_CHARACTERS]
+    reason = outage.reason[:REASON_CHARACTERS]
     failure = outage.outage.failure
     return KnownOutage(
         outage.kind.value,

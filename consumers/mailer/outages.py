@@ -8,6 +8,7 @@ from consumers.delivery.blame import Blame
 from consumers.delivery.breaker import Outage
 from runtime.probes import Readiness
 from schemas.instants import show_instant
+from schemas.privacy import mask_addresses
 from schemas.switches import Switches
 
 #: Hundreds of domains say no more than some of them do.
@@ -24,11 +25,11 @@ class OpenOutage:
 
     @property
     def reason(self) -> str:
-        """Why it is out: a reply with its codes, or our own words."""
+        """Why it is out: a reply with its codes, or our own words. Addresses in it are masked."""
         failure = self.outage.failure
         code = f"{failure.code} " if failure.code is not None else ""
         enhanced = f"{failure.enhanced} " if failure.enhanced is not None else ""
-        return f"{code}{enhanced}{failure.text}"
+        return f"{code}{enhanced}{mask_addresses(failure.text)}"
 
     def __str__(self) -> str:
         since = show_instant(self.outage.since)
@@ -62,7 +63,7 @@ class OutageBook:
         paused = self._paused()
         reasons = [*map(str, self.switches), *map(str, self.open())]
         if paused is not None and not reasons:
-            reasons.append(paused.failure.text)
+            reasons.append(mask_addresses(paused.failure.text))
         more = len(reasons) - _MOST_REASONS
         if more > 0:
             reasons[_MOST_REASONS:] = [f"and {more} more"]

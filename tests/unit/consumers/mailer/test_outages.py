@@ -1,5 +1,7 @@
 """What is out is told with its reason and its beginning, until it is back."""
 
+from dataclasses import replace
+
 from consumers.delivery.blame import Blame
 from consumers.delivery.breaker import Outage
 from consumers.mailer.outages import OutageBook
@@ -23,6 +25,16 @@ def test_a_reason_has_what_since_when_and_the_words() -> None:
     )
     book.told(Blame.RELAY, "smtp.example:587", None)
     assert book.readiness() == Readiness(True, [])
+
+
+def test_a_relay_that_quotes_a_recipient_tells_nobody_who_it_is() -> None:
+    """Readiness is read by whoever can reach the port."""
+    book = OutageBook()
+    quoting = replace(LOGIN.failure, text="Too many mails to <ada.lovelace@example.com>, later")
+    book.told(Blame.DOMAIN, "example.com", Outage(quoting, LOGIN.since))
+
+    (reason,) = book.readiness().reasons
+    assert reason.endswith("535 5.7.8 Too many mails to <a***@example.com>, later")
 
 
 def test_a_process_is_not_ready_only_while_no_mail_can_go_out() -> None:
