@@ -178,6 +178,8 @@ class Worker:
         await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         self._poller.stop()
+        # Nothing begins any more; it ends while the rest drains.
+        self._switchboard.stop()
         await ended
         if not await asyncio.to_thread(self._committer.close, _CLOSE_SECONDS):
             _log.warning("worker.uncommitted", hint="mails that were just sent may be sent again")

@@ -88,7 +88,7 @@ class Reading:
 
 
 class Switchboard:
-    """Tells a worker what is paused. `start` and `close` are its owner's."""
+    """Tells a worker what is paused. `start`, `stop` and `close` are its owner's."""
 
     def __init__(
         self, parts: SwitchboardParts, pause_seconds: float = _AFTER_FAULT_SECONDS
@@ -106,9 +106,13 @@ class Switchboard:
         """Begin to follow."""
         self._thread.start()
 
+    def stop(self) -> None:
+        """Begin to stop: what it waits for may take a moment to end."""
+        self._stop.set()
+
     def close(self, seconds: float) -> None:
         """Stop; give it up after so many seconds."""
-        self._stop.set()
+        self.stop()
         self._thread.join(seconds)
 
     def _run(self) -> None:
