@@ -1,5 +1,6 @@
 """The delivery and a real Postfix: what it takes arrives, and what it refuses is understood."""
 
+import asyncio
 import os
 import re
 from collections.abc import Iterator
@@ -120,6 +121,27 @@ async def test_postfix_refuses_the_content(postfix: PostfixServer, connect: Conn
     assert (failure.phase, failure.scope) == (Phase.DOT, Scope.MESSAGE)
     assert failure.kind is FailureClass.PERMANENT
     assert isinstance(await delivery.send(mail_to("ada@example.org")), Accepted)
+
+
+@pytest.mark.parametrize("way", ["clear", "starttls", "tls"])
+async def test_postfix_hears_an_envelope_behind_the_dot_of_another_mail(
+    postfix: PostfixServer, connect: Connect, authority: Authority, way: str
+) -> None:
+    """Each of many mails over one connection has its own answer, and none is lost or doubled."""
+    delivery = connect(relay_urls(postfix, authority)[way])
+    wanted = [f"announced {number} by {way}" for number in range(4)]
+    taken = [mail_to("ada@example.org", subject) for subject in wanted]
+    bad = [mail_to(UNKNOWN), mail_to("ada@example.org", REFUSED_SUBJECT), mail_to(GREYLISTED)]
+    mails = [taken[0], bad[0], taken[1], bad[1], taken[2], bad[2], taken[3]]
+
+    outcomes = await asyncio.gather(*map(delivery.send, mails))
+
+    assert [None if isinstance(o, Accepted) else failure_of(o).phase for o in outcomes] == [
+        None, Phase.RCPT, None, Phase.DOT, None, Phase.RCPT, None,
+    ]  # fmt: skip
+    for mail in taken:
+        await eventually(lambda m=mail: [d for d in postfix.delivered() if d.endswith(m.content)])
+        assert sum(d.endswith(mail.content) for d in postfix.delivered()) == 1
 
 
 async def test_a_mail_above_postfix_s_size_limit_is_not_offered(
