@@ -46,6 +46,7 @@ class Exporter:
         self._pulse = pulse
         self._stop = threading.Event()
         self._away = ""
+        self._uncounted = ""
         self._looked = False
         self._stale = Deadline(clock, self._patience)
 
@@ -59,7 +60,7 @@ class Exporter:
             return Readiness(False, [self._away or "nothing was looked at yet"])
         if self._stale.expired():
             return Readiness(False, [f"no look ended within {self._patience:g} s"])
-        return Readiness(True)
+        return Readiness(True, [self._uncounted] if self._uncounted else [])
 
     def run(self) -> None:
         """Look until `stop`."""
@@ -69,11 +70,16 @@ class Exporter:
             due = Deadline(self._clock, self._interval)
             try:
                 self._look()
+            except KafkaFault as fault:
+                self._out(str(fault))
+                self._stop.wait(min(_RETRY_SECONDS, self._interval))
+                continue
+            try:
                 self._count(due)
                 self._tend(due)
             except (KafkaFault, RegistryUnavailable) as fault:
-                self._out(str(fault))
-                self._stop.wait(min(_RETRY_SECONDS, self._interval))
+                self._counting_failed(str(fault))
+                self._stop.wait(min(_RETRY_SECONDS, due.remaining()))
         self._counts.close()
 
     @property
@@ -100,11 +106,18 @@ class Exporter:
                 return
         if (counted := self._counts.counted()) is not None:
             self._telemetry.counted(counted)
+            self._uncounted = ""
 
     def _tend(self, due: Deadline) -> None:
         """Take in what comes until it is time to look, or until no broker can be reached."""
         while not (self._stop.is_set() or due.expired() or self._counts.all_down()):
             self._counts.take(min(_TAKE_SECONDS, due.remaining()))
+
+    def _counting_failed(self, reason: str) -> None:
+        """Tell once; whether it is Kafka that is away the next look will tell."""
+        if not self._uncounted:
+            _log.warning("exporter.uncounted", reason=reason)
+        self._uncounted = f"dead letters and suppressions are not counted: {reason}"
 
     def _out(self, reason: str) -> None:
         if not self._away:

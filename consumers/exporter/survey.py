@@ -81,6 +81,7 @@ class Survey:
     def __init__(self, parts: SurveyParts) -> None:
         self._with = parts
         self._samples: dict[Partition, Sample] = {}
+        self._registry_answers = True
 
     def look(self) -> Seen:
         """Return how far behind every lane of every consumed topic is.
@@ -96,6 +97,7 @@ class Survey:
         spans = self._with.cluster.spans(topics)
         at = {p: next_offset(committed.get(p), span) for p, span in spans.items()}
         self._sample(at, spans)
+        self._registry_answers = True
         return Seen(
             {p: self._lane(p, offset, spans[p].end) for p, offset in at.items()},
             self._retentions(topics),
@@ -130,10 +132,19 @@ class Survey:
         return Oldest(written, written if due is None else due)
 
     def _not_before(self, record: Record) -> int:
+        """Return when a mail may be sent; 0 where that cannot be told.
+
+        Such a one is due since it came: a worker has to deal with it, whatever it is. A registry
+        that does not answer is asked once in each look.
+        """
+        if not self._registry_answers:
+            return 0
         try:
             return self._with.codec.decode(record.value or b"").not_before or 0
-        except (Undecodable, RegistryUnavailable):
-            # Due since it came: a worker has to deal with it, whatever it is.
+        except Undecodable:
+            return 0
+        except RegistryUnavailable:
+            self._registry_answers = False
             return 0
 
     def _retentions(self, topics: Sequence[str]) -> dict[str, int]:

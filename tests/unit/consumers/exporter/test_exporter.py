@@ -18,10 +18,13 @@ from runtime.kafka.records import Partition
 from runtime.metric_catalogue import EXPORTER_METRICS
 from runtime.metrics import Metrics
 from runtime.pulse import Pulse
+from schemas.errors import RegistryUnavailable
 from tests.support.clock import ManualClock
 from tests.support.wait import wait_until
 
 TOPOLOGY = Topology("t", parse_tiers("1m"), 1)
+#: Between two looks, in seconds: what failed is tried again no later.
+INTERVAL = 0.25
 AWAY = KafkaUnreachable("kafka:9092", "gone")
 
 
@@ -34,6 +37,7 @@ class World:
         self.looks = 0
         self.gate = threading.Event()
         self.gate.set()
+        self.uncountable: Exception | None = None
         self.down = False
         self.closed = False
         self.has_counted: Counted | None = None
@@ -46,6 +50,8 @@ class World:
         return self.seen
 
     def take(self, seconds: float) -> bool:
+        if self.uncountable is not None:
+            raise self.uncountable
         threading.Event().wait(0.002)
         return False
 
@@ -68,7 +74,7 @@ class Running:
         self.metrics = Metrics(EXPORTER_METRICS)
         telemetry = Telemetry(self.metrics, TOPOLOGY)
         self.exporter = Exporter(
-            self.world, self.world, telemetry, self.clock, 15, Pulse(self.clock, 60)
+            self.world, self.world, telemetry, self.clock, INTERVAL, Pulse(self.clock, 60)
         )
 
     def shows(self, line: str) -> bool:
@@ -117,7 +123,7 @@ def test_it_looks_again_when_it_is_time_to(running: Running) -> None:
     assert running.shows('mailcascade_lag_records{lane="0",tier="",topic_kind="main"} 3.0')
     running.world.seen = Seen({}, {}, 4)
     looks = running.world.looks
-    running.clock.advance(15)
+    running.clock.advance(INTERVAL)
 
     running.until(lambda: running.shows("mailcascade_group_members 4.0"))
     assert running.world.looks == looks + 1
@@ -138,29 +144,50 @@ def test_a_broker_that_is_gone_is_noticed_before_it_is_time_to_look(running: Run
     assert running.shows("mailcascade_exporter_outage_open 0.0")
 
 
+def test_letters_that_cannot_be_read_are_no_reason_not_to_believe_the_lag(
+    running: Running,
+) -> None:
+    """It says so once, goes on looking, and counts when it can."""
+    running.world.has_counted = Counted([], 7)
+    running.world.uncountable = RegistryUnavailable("the registry is gone")
+    running.until(lambda: running.exporter.readiness().ready)
+    running.until(lambda: running.exporter.readiness().reasons)
+    running.clock.advance(INTERVAL)
+    readiness = running.exporter.readiness()
+
+    assert readiness.ready
+    assert readiness.reasons[0].endswith("not counted: the registry is gone")
+    assert running.shows("mailcascade_exporter_outage_open 0.0")
+    looks = running.world.looks
+    running.until(lambda: running.world.looks > looks)
+    running.world.uncountable = None
+    running.until(lambda: running.shows("mailcascade_suppressions 7.0"))
+    running.until(lambda: not running.exporter.readiness().reasons)
+
+
 def test_a_look_that_hangs_is_told(running: Running) -> None:
     """After three intervals nobody should believe what is shown."""
     running.until(lambda: running.exporter.readiness().ready)
     running.world.gate.clear()
-    running.clock.advance(45)
+    running.clock.advance(3 * INTERVAL)
 
     readiness = running.exporter.readiness()
     running.world.gate.set()
 
     assert not readiness.ready
-    assert "45" in readiness.reasons[0]
+    assert "within 0.75 s" in readiness.reasons[0]
 
 
 def test_groups_that_are_gone_are_not_shown_any_more(running: Running) -> None:
     """And a name that no template can have is nobody's label."""
     stranger = GroupCount("f2", "ada@example.com", 1)
     running.world.has_counted = Counted([GroupCount("f1", "plain", 2), stranger], 7)
-    running.clock.advance(15)
+    running.clock.advance(INTERVAL)
     running.until(lambda: running.shows("mailcascade_suppressions 7.0"))
     assert running.shows('mailcascade_dlt_open_records{group="f1",template="plain"} 2.0')
     assert running.shows('mailcascade_dlt_open_records{group="f2",template=""} 1.0')
 
     running.world.has_counted = Counted([], 8)
-    running.clock.advance(15)
+    running.clock.advance(INTERVAL)
     running.until(lambda: running.shows("mailcascade_suppressions 8.0"))
     assert b"mailcascade_dlt_open_records{" not in running.metrics.exposition()

@@ -12,6 +12,7 @@ from runtime.kafka.heads import Sample
 from runtime.kafka.records import Headers, Partition, Record
 from runtime.kafka.topics import Span, TopicState
 from schemas.codec import EventCodec, encode
+from schemas.errors import RegistryUnavailable
 from tests.support.clock import ManualClock
 from tests.support.mailer import signup
 
@@ -131,3 +132,26 @@ def test_what_is_kept_for_ever_has_no_retention(kafka: Kafka, survey: Survey) ->
     assert survey.look().retentions == {}
     kafka.retention = None
     assert survey.look().retentions == {}
+
+
+def test_a_registry_that_is_gone_is_asked_once_in_a_look(kafka: Kafka, clock: ManualClock) -> None:
+    """Each question takes its time, and there may be thousands of lanes."""
+    asked = []
+
+    class Gone:
+        def schema(self, schema_id: int) -> str:
+            asked.append(schema_id)
+            raise RegistryUnavailable("gone")
+
+    parts = SurveyParts(TOPOLOGY, kafka, kafka, kafka, kafka, EventCodec(Gone()), clock)
+    framed = b"\0\0\0\0\1" + encode(signup("ada@example.com"))[10:]
+    for number in range(3):
+        lane = Partition(TOPOLOGY.main, number)
+        kafka.ends[lane] = Span(0, 1)
+        kafka.firsts[lane] = record(lane, framed)
+    survey = Survey(parts)
+
+    assert {lag.oldest for lag in survey.look().lanes.values()} == {Oldest(WRITTEN, WRITTEN), None}
+    assert asked == [1]
+    survey.look()
+    assert asked == [1, 1]
