@@ -1,6 +1,7 @@
 """`mailcascade exporter`: shows how far behind the workers are."""
 
 from console.failures import CommandFailed, ExitCode, explained
+from runtime.kafka.errors import KafkaFault
 from runtime.metrics import MetricsNotShown
 from runtime.settings import Settings
 
@@ -19,5 +20,5 @@ def export(settings: Settings) -> None:
     # Loaded here, so that other commands do not carry it in their memory.
     from consumers.exporter.serve import run_exporter  # noqa: PLC0415
 
-    with explained(MetricsNotShown):
+    with explained(KafkaFault, MetricsNotShown):
         run_exporter(settings, settings.metrics_port)

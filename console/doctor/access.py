@@ -47,13 +47,12 @@ def ask_allowed(properties: Properties, whose: Whose) -> Answer[Allowed]:
     Transactional ids cannot be asked for. They are tried where a role is named, and only those that
     nobody works with: whoever takes an id over fences whoever has it.
     """
-    admin = TopicAdmin(properties, ASK_SECONDS)
-    inspector = Inspector(properties, ASK_SECONDS)
     topology = whose.topology
     names = [spec.name for spec in desired(topology, 1)]
 
     def ask() -> Allowed:
-        admin.ping(ASK_SECONDS)
+        TopicAdmin(properties, ASK_SECONDS).ping(ASK_SECONDS)
+        inspector = Inspector(properties, ASK_SECONDS)
         return Allowed(
             inspector.allowed_on_topics(names),
             inspector.allowed_on_group(topology.group),

@@ -38,7 +38,8 @@ def check_kafka(facts: Answer[KafkaFacts], wanted: Wanted) -> list[Finding]:
         findings.fail(
             "brokers",
             facts.reason,
-            f"is Kafka up, and is MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS={wanted.address} right?",
+            f"is Kafka up, are MAILCASCADE_KAFKA_BOOTSTRAP_SERVERS={wanted.address} and "
+            "MAILCASCADE_KAFKA_PROPERTIES right?",
         )
         return findings.all
     findings.ok("brokers", f"{facts.nodes} at {wanted.address}")

@@ -45,7 +45,9 @@ class KafkaFacts:
 
 def gather(properties: Properties, topology: Topology, clock: Clock) -> Answer[KafkaFacts]:
     """Ask the cluster; one that does not answer at all is not asked for more."""
-    admin = TopicAdmin(properties, ASK_SECONDS)
+    admin = asked(lambda: TopicAdmin(properties, ASK_SECONDS))
+    if isinstance(admin, Unasked):
+        return admin
     nodes = asked(lambda: admin.ping(ASK_SECONDS))
     if isinstance(nodes, Unasked):
         return nodes

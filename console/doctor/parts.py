@@ -82,8 +82,11 @@ class Doctor:
         return check_view(view, there, place_of(url), self._clock.now_ms())
 
     def _source(self, topics: Sequence[str]) -> Answer[Source]:
-        admin = TopicAdmin(self._properties(), ASK_SECONDS)
-        return asked(lambda: Source(admin.cluster_id(), admin.topic_ids(topics)))
+        def ask() -> Source:
+            admin = TopicAdmin(self._properties(), ASK_SECONDS)
+            return Source(admin.cluster_id(), admin.topic_ids(topics))
+
+        return asked(ask)
 
     def _clocks(self) -> Sequence[Finding]:
         newest = newest_record_ms(self._properties(), self._topology)

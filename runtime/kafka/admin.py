@@ -31,6 +31,7 @@ from runtime.kafka.errors import (
     KafkaRetriable,
     KafkaUnreachable,
     TopicMissing,
+    properties_taken,
     translate,
 )
 from runtime.kafka.records import Partition
@@ -45,14 +46,18 @@ _QUIET: Final = 0
 
 
 class TopicAdmin:
-    """A cluster's topics. `properties` come from `client_properties`; thread-safe."""
+    """A cluster's topics. `properties` come from `client_properties`; thread-safe.
+
+    Made without connecting; a `KafkaRefused` where the client library does not take a property.
+    """
 
     def __init__(self, properties: Properties, timeout_seconds: float = 10.0) -> None:
         self._address = str(properties["bootstrap.servers"])
         self._timeout = timeout_seconds
         self._last_fault = ""
         hooks = {"error_cb": self._remember_fault}
-        self._client = AdminClient({**properties, "log_level": _QUIET}, **hooks)
+        with properties_taken():
+            self._client = AdminClient({**properties, "log_level": _QUIET}, **hooks)
 
     def ping(self, timeout_seconds: float = 5.0) -> int:
         """Return how many brokers there are.

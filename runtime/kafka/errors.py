@@ -12,6 +12,8 @@
 A `KafkaFault` is about Kafka, never about a record: whoever meets one keeps the record.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException
@@ -52,6 +54,23 @@ class TopicMissing(KafkaRefused):
             f"there is no topic {', '.join(topics)}; `mailcascade topics apply` creates what is "
             "missing, if MAILCASCADE_TOPIC_PREFIX is right"
         )
+
+
+@contextmanager
+def properties_taken() -> Iterator[None]:
+    """Tell that the client library does not take its properties, such as a file that is missing.
+
+    Raises:
+        KafkaRefused: with the library's words, and the setting that they are about.
+    """
+    try:
+        yield
+    except KafkaException as error:
+        fault = error.args[0]
+        raise KafkaRefused(
+            f"MAILCASCADE_KAFKA_PROPERTIES: the Kafka client does not take them: {fault.str()}",
+            fault.name(),
+        ) from error
 
 
 class KafkaRetriable(KafkaFault):

@@ -24,6 +24,7 @@ from runtime.kafka.errors import (
     KafkaRetriable,
     KafkaUnreachable,
     TopicMissing,
+    properties_taken,
     translate,
 )
 from runtime.kafka.records import Partition
@@ -54,7 +55,8 @@ class Inspector:
         self._properties = properties
         self._address = str(properties["bootstrap.servers"])
         self._timeout = timeout_seconds
-        self._client = AdminClient({**properties, "log_level": _QUIET})
+        with properties_taken():
+            self._client = AdminClient({**properties, "log_level": _QUIET})
 
     def brokers(self) -> dict[int, dict[str, str]]:
         """Return each broker's configuration. Needs `DescribeConfigs` on the cluster."""

@@ -6,7 +6,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from runtime.kafka.client import Properties
-from runtime.kafka.errors import translate
+from runtime.kafka.errors import properties_taken, translate
 
 _SECONDS: Final = 10.0
 #: What the client would log is in the error that we raise, so it keeps to emergencies.
@@ -19,7 +19,8 @@ class Members:
     def __init__(
         self, properties: Properties, group: str, timeout_seconds: float = _SECONDS
     ) -> None:
-        self._client = AdminClient({**properties, "log_level": _QUIET})
+        with properties_taken():
+            self._client = AdminClient({**properties, "log_level": _QUIET})
         self._address = str(properties["bootstrap.servers"])
         self._group = group
         self._timeout = timeout_seconds

@@ -1,9 +1,12 @@
 """What all Kafka clients share, and how their faults become ours."""
 
+from collections.abc import Callable
+
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from runtime.kafka.client import client_properties, error_hook
+from runtime.kafka.admin import TopicAdmin
+from runtime.kafka.client import Properties, client_properties, error_hook
 from runtime.kafka.errors import (
     KafkaDenied,
     KafkaFault,
@@ -13,6 +16,8 @@ from runtime.kafka.errors import (
     TopicMissing,
     translate,
 )
+from runtime.kafka.inspection import Inspector
+from runtime.kafka.members import Members
 from runtime.settings import load_settings
 
 
@@ -112,3 +117,22 @@ def test_the_error_hook_tells_name_and_gravity() -> None:
     )
 
     assert seen == [("_ALL_BROKERS_DOWN", False)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [TopicAdmin, Inspector, lambda properties: Members(properties, "group")],
+    ids=["admin", "inspector", "members"],
+)
+def test_a_property_that_the_client_does_not_take_is_named_with_its_setting(
+    make: Callable[[Properties], object],
+) -> None:
+    """Such as a file that is missing; no command may answer that with a traceback."""
+    properties: Properties = {
+        "bootstrap.servers": "127.0.0.1:1",
+        "security.protocol": "SSL",
+        "ssl.ca.location": "/nonexistent/ca.pem",
+    }
+
+    with pytest.raises(KafkaRefused, match=r"MAILCASCADE_KAFKA_PROPERTIES: .*ssl\.ca\.location"):
+        make(properties)
