@@ -149,7 +149,7 @@ class Worker:
                 committer=self._committer,
                 ownership=ownership,
                 outage=guards.outage,
-                held_tiers=guards.held_tiers,
+                switches=lambda: guards.switches,
                 # By way of the loop: one that hangs is as dead as a poll thread that does.
                 beat=partial(self._loop.call_soon_threadsafe, parts.pulse.beat),
                 telemetry=telemetry,

@@ -16,6 +16,7 @@ ATTEMPT: Final = "mc-attempt"
 GENERATION: Final = "mc-generation"
 STEP: Final = "mc-step"
 DUE_AT: Final = "mc-due-at"
+PAUSED: Final = "mc-paused"
 FIRST_ATTEMPT_AT: Final = "mc-first-attempt-at"
 ORIGIN: Final = "mc-origin"
 HISTORY: Final = "mc-history"
@@ -33,6 +34,7 @@ _OURS: Final = frozenset(
         GENERATION,
         STEP,
         DUE_AT,
+        PAUSED,
         FIRST_ATTEMPT_AT,
         ORIGIN,
         HISTORY,
@@ -95,6 +97,8 @@ class Journey:
 
     `omitted` counts attempts that the bounded history no longer holds. `generation` counts replays,
     `step` the records of one generation before this one: each forward is one step further.
+    `paused` is the key of the switch that the mail waits for (`schemas.switches`); `due_at` is then
+    when to look again, at the latest.
     """
 
     attempts: int = 0
@@ -106,6 +110,7 @@ class Journey:
     history: tuple[Attempt, ...] = ()
     omitted: int = 0
     death: Death | None = None
+    paused: bytes = b""
 
     def failed(self, failure: Failure | Ambiguous, at: int, worker: str) -> "Journey":
         """Return the journey after one more failed attempt."""
@@ -157,6 +162,7 @@ def read_journey(headers: Headers) -> Journey:
         history=history,
         omitted=omitted,
         death=_read_death(found),
+        paused=found.get(PAUSED, b""),
     )
 
 
@@ -180,6 +186,8 @@ def write_journey(headers: Headers, journey: Journey) -> Headers:
         ours[DEAD_REASON] = journey.death.reason
         ours[DEAD_TEXT] = journey.death.text[:DEAD_TEXT_CHARACTERS]
     encoded = tuple((name, text.encode("utf-8", "replace")) for name, text in ours.items())
+    if journey.paused:
+        encoded += ((PAUSED, journey.paused),)
     if journey.history or journey.omitted:
         encoded += ((HISTORY, _write_history(journey)),)
     return kept + encoded

@@ -159,6 +159,10 @@ class Switches:
             SwitchKey(SwitchKind.TEMPLATE, template)
         )
 
+    def has(self, key: bytes) -> bool:
+        """Tell whether what a record's key names is paused."""
+        return any(write_key(known) == key for known in self.off)
+
     def names(self, kind: SwitchKind) -> frozenset[str]:
         """Return what is paused of one kind."""
         return frozenset(key.what for key in self.off if key.kind is kind)

@@ -21,7 +21,7 @@ from schemas.ledger import TEXT_CHARACTERS, LedgerEntry, Standing, standing_of, 
 from schemas.mail_states import MailState
 from schemas.privacy import address_hash, mask_address, mask_addresses
 from schemas.suppressions import Suppression, write_suppression
-from schemas.switches import Switch, paused_reason
+from schemas.switches import Switch, paused_reason, write_key
 
 #: What Oracle says of a mail that it takes and does not send on: 254 4.7.1 Suppression for user ...
 _TAKEN_FOR_NOTHING: Final = re.compile(r"254\b.*\bsuppress", re.IGNORECASE | re.DOTALL)
@@ -85,7 +85,8 @@ class Endings:
         self, job: Job, journey: Journey, switch: Switch, due_at: int, now: int
     ) -> Completion:
         """The mail waits in a tier for an operator, and no attempt is used up."""
-        forward = to_tier(job.record, journey, due_at, now, self._topology)
+        waits = replace(journey, paused=write_key(switch.key))
+        forward = to_tier(job.record, waits, due_at, now, self._topology)
         words = Words(paused_reason(switch.key.kind), switch.words, due_at=due_at)
         return self._forwarded(job, journey, MailState.SCHEDULED, forward, words)
 

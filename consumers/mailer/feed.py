@@ -6,6 +6,7 @@ number waits in memory, and seeking is never needed.
 """
 
 import heapq
+from collections.abc import Callable
 
 from runtime.kafka.records import Record
 
@@ -28,6 +29,11 @@ class Feed:
     def push(self, record: Record, wake_at: int) -> None:
         """Add a record that may begin at `wake_at`."""
         heapq.heappush(self._waiting, (wake_at, record.offset, record))
+
+    def change(self, wake_at: Callable[[Record], int]) -> None:
+        """Have every record begin when `wake_at` now says."""
+        self._waiting = [(wake_at(record), offset, record) for _, offset, record in self._waiting]
+        heapq.heapify(self._waiting)
 
     def next_wake(self) -> int | None:
         """Return when the next record may begin, None for an empty feed."""

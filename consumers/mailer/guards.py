@@ -59,11 +59,6 @@ class Guards:
         """Return why no mail can go out, None where mails can. May be asked from any thread."""
         return self.relays.outage or self.registry_gate.outage
 
-    def held_tiers(self) -> frozenset[str]:
-        """Return the labels of the tiers whose records wait although due. From any thread."""
-        switches = self.switches
-        return switches.names(SwitchKind.TIER) if switches else frozenset()
-
     def paused_relays(self) -> list[OpenOutage]:
         """Return which of the relays an operator has paused. From any thread."""
         switches, found = self.switches, []

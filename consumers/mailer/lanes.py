@@ -7,8 +7,9 @@ topic, of every tier and of the control topic with that number. Only whoever has
 the lane, so that there is one writer of its ledger.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Final
 
@@ -23,6 +24,7 @@ from retry_topics.ladder import stay_ends
 from retry_topics.topology import Tier, Topology
 from runtime.kafka.consumer import Polled
 from runtime.kafka.records import Partition, Record
+from schemas.switches import Switches, SwitchKind
 
 #: Records of one partition in memory that pause it, and that resume it.
 FEED_HIGH: Final = 1_000
@@ -31,15 +33,19 @@ FEED_LOW: Final = 200
 _QUOTA: Final = 16
 
 
-def wake_time(record: Record, tier: Tier | None) -> int:
+def wake_time(record: Record, tier: Tier | None, switches: Switches) -> int:
     """Return when a record may be taken up, milliseconds since the epoch; 0 is at once.
 
-    A tier's record without a readable due time stays for the tier's whole delay.
+    A tier's record without a readable due time stays for the tier's whole delay. One that waits for
+    an operator may be taken up as soon as what it waits for is not paused any more.
     """
     if tier is None:
         return 0
     full_stay = record.timestamp_ms + tier.delay_ms
-    due_at = read_journey(record.headers).due_at
+    journey = read_journey(record.headers)
+    if journey.paused and not switches.has(journey.paused):
+        return 0
+    due_at = journey.due_at
     return full_stay if due_at is None else stay_ends(record.timestamp_ms, due_at, tier)
 
 
@@ -121,7 +127,8 @@ class Lanes:
         self._lanes: dict[int, Lane] = {}
         #: Those with records that wait.
         self._fed: dict[Partition, Assigned] = {}
-        self._held: Collection[str] = ()
+        self._switches = Switches()
+        self._held: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Assigned]:
         return iter(self._assigned.values())
@@ -186,16 +193,22 @@ class Lanes:
             source = record.source
             assigned = self._assigned.get(source)
             if assigned is not None and assigned.tracker.add(record.offset):
-                assigned.feed.push(record, wake_time(record, assigned.tier))
+                assigned.feed.push(record, wake_time(record, assigned.tier, self._switches))
                 self._fed[source] = assigned
         through = [source for source in polled.ends if source in self._assigned]
         for source in through:
             self._assigned[source].end = polled.ends[source]
         return through
 
-    def hold(self, tiers: Collection[str]) -> None:
-        """Begin no record of these tiers, by their labels, until told otherwise."""
-        self._held = tiers
+    def heed(self, switches: Switches) -> None:
+        """Begin no record of a paused tier, and at once what waited for what is resumed."""
+        if switches is self._switches:
+            return
+        self._switches = switches
+        self._held = switches.names(SwitchKind.TIER)
+        for assigned in self._fed.values():
+            if assigned.tier is not None:
+                assigned.feed.change(partial(wake_time, tier=assigned.tier, switches=switches))
 
     def begin(self, credits_: int, now: int, *, commands_only: bool) -> list[tuple[Job, int]]:
         """Begin up to `credits_` records whose time has come; with each, when that was.

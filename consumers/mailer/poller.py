@@ -23,6 +23,7 @@ from runtime.clock import Clock, Deadline
 from runtime.kafka.consumer import GroupMetadata, Polled, RebalanceListener
 from runtime.kafka.records import Partition
 from runtime.logs import get_logger
+from schemas.switches import Switches
 
 _log = get_logger("poller")
 
@@ -76,7 +77,7 @@ class PollerParts:
     committer: Committer
     ownership: Ownership
     outage: Callable[[], Outage | None]
-    held_tiers: Callable[[], Collection[str]]
+    switches: Callable[[], Switches]
     beat: Callable[[], object]
     telemetry: Telemetry
     clock: Clock
@@ -127,7 +128,7 @@ class Poller:
             self._beat = Deadline(self._parts.clock, _BEAT_SECONDS)
             self._parts.beat()
         self._collect()
-        self._parts.lanes.hold(self._parts.held_tiers())
+        self._parts.lanes.heed(self._parts.switches())
         self._begin()
         self._regulate()
         if self._enough_in_memory():

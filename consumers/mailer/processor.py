@@ -102,6 +102,9 @@ class Processor:
         if job.command:
             return self._parts.commands.process(job)
         journey = read_journey(job.record.headers)
+        if journey.paused:
+            # It has had its turn before the pause.
+            journey = replace(journey, paused=b"", due_at=None)
         try:
             return await self._process(job, journey)
         except Exception as error:  # noqa: BLE001 - the worker loop's boundary

@@ -54,9 +54,9 @@ def put_off(event: SignupEvent, seconds: float, now: int) -> Wait | TimeOver:
 def look_again_at(event: SignupEvent, since: int, now: int, tiers: Sequence[Tier]) -> int:
     """Return when to look again at a mail that an operator has paused `since` an instant.
 
-    The tiers' shortest delay at first, a longer one once the pause has lasted for six of it: so a
-    mail goes out soon after a short pause, and a long one of many mails costs few records. A mail
-    whose time ends before is looked at then.
+    The tiers' shortest delay at first, a longer one once the pause has lasted for six of it, so
+    that a long one of many mails costs few records. A mail whose time ends before is looked at
+    then.
     """
     fitting = [tier for tier in tiers if now - since >= _LOOKS * tier.delay_ms]
     due_at = now + (fitting[-1] if fitting else tiers[0]).delay_ms

@@ -227,7 +227,7 @@ class Worker:
                 committer=self.committer,
                 ownership=ownership,
                 outage=self._guards.outage,
-                held_tiers=self._guards.held_tiers,
+                switches=lambda: self._guards.switches,
                 beat=lambda: self.beats.append(clock.monotonic()),
                 telemetry=self._telemetry,
                 clock=clock,

@@ -38,6 +38,7 @@ journeys = st.builds(
     attempts=st.integers(0, 10**6),
     generation=st.integers(0, 100),
     due_at=st.none() | instants,
+    paused=st.binary(max_size=40),
     first_attempt_at=st.none() | instants,
     origin=st.none()
     | st.builds(

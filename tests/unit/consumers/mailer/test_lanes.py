@@ -12,6 +12,7 @@ from retry_topics.headers import Journey, write_journey
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.consumer import Polled
 from runtime.kafka.records import Partition, Record
+from schemas.switches import Switch, Switches, SwitchKey, SwitchKind, write_key
 from tests.support.ledgers import MemoryStore
 
 TOPOLOGY = Topology("t", parse_tiers("1m,10m"), 2)
@@ -25,6 +26,10 @@ LANE = tuple(Partition(topic, 0) for topic in TOPOLOGY.consumed)
 def record(source: Partition, offset: int, due_at: int | None = None, at: int = NOW) -> Record:
     headers = write_journey((), Journey(due_at=due_at)) if due_at is not None else ()
     return Record(source.topic, source.number, offset, at, b"k", b"v", headers)
+
+
+def paused(*keys: SwitchKey) -> Switches:
+    return Switches({key: Switch(key, NOW) for key in keys})
 
 
 def running(most_pending: int = 100) -> Lanes:
@@ -53,15 +58,15 @@ def read(lanes: Lanes, *records: Record) -> None:
 
 def test_a_main_record_may_begin_at_once() -> None:
     """Nothing on the main topic waits in a feed for a time."""
-    assert wake_time(record(MAIN, 0, due_at=NOW + 5), None) == 0
+    assert wake_time(record(MAIN, 0, due_at=NOW + 5), None, Switches()) == 0
 
 
 def test_a_tier_record_waits_until_it_is_due_but_not_longer_than_the_tier() -> None:
     """The wake time is the due time, bounded by the tier's delay from the record's timestamp."""
     tier = TOPOLOGY.tiers[0]
-    assert wake_time(record(TIER, 0, due_at=NOW + 5_000), tier) == NOW + 5_000
-    assert wake_time(record(TIER, 0, due_at=NOW + 10**9), tier) == NOW + 60_000
-    assert wake_time(record(TIER, 0), tier) == NOW + 60_000
+    assert wake_time(record(TIER, 0, due_at=NOW + 5_000), tier, Switches()) == NOW + 5_000
+    assert wake_time(record(TIER, 0, due_at=NOW + 10**9), tier, Switches()) == NOW + 60_000
+    assert wake_time(record(TIER, 0), tier, Switches()) == NOW + 60_000
 
 
 def test_whichever_is_due_first_begins_first() -> None:
@@ -207,9 +212,33 @@ def test_a_full_feed_pauses_its_partition_and_an_empty_one_resumes_it() -> None:
 def test_a_tier_that_is_held_takes_records_in_and_begins_none() -> None:
     """Others go on, nobody is woken for it, and it does not count as a jam."""
     lanes = running()
-    lanes.hold({"1m"})
+    lanes.heed(paused(SwitchKey(SwitchKind.TIER, "1m")))
     read(lanes, record(TIER, 0, NOW), record(MAIN, 0), record(Partition("t.retry.10m", 0), 0, NOW))
     assert [job.source.topic for job in begin(lanes, 10, NOW)] == ["t.retry.10m", "t"]
     assert (lanes.next_wake(), lanes.waiting_now(NOW)) == (None, 0)
-    lanes.hold(())
+    lanes.heed(Switches())
     assert [job.source for job in begin(lanes, 10, NOW)] == [TIER]
+
+
+def test_what_waits_for_an_operator_begins_as_soon_as_it_is_resumed() -> None:
+    """Whether it was read before or comes in afterwards; all others keep their time.
+
+    Also what was read before anybody knew the switches.
+    """
+    news, other = (SwitchKey(SwitchKind.TEMPLATE, name) for name in ("news", "other"))
+    lanes = running()
+    held = [
+        record(TIER, offset)._replace(
+            headers=write_journey((), Journey(due_at=NOW + 50, paused=write_key(key)))
+        )
+        for offset, key in enumerate((news, other, news))
+    ]
+    read(lanes, *held[:2], record(TIER, 5, NOW + 30))
+    lanes.heed(paused(news, other))
+    assert begin(lanes, 10, NOW) == []
+    lanes.heed(paused(other))
+    assert [job.record.offset for job in begin(lanes, 10, NOW)] == [0]
+    read(lanes, held[2]._replace(offset=6))
+    assert [job.record.offset for job in begin(lanes, 10, NOW)] == [6]
+    assert lanes.next_wake() == NOW + 30
+    assert [job.record.offset for job in begin(lanes, 10, NOW + 50)] == [5, 1]

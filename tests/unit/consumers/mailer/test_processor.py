@@ -465,3 +465,24 @@ def test_a_paused_tier_s_records_wait_and_others_flow(world: World) -> None:
     assert [entry.state for entry in world.entries(long)] == [MailState.SCHEDULED]
     assert [entry.state for entry in world.entries(short)][-1] is MailState.SENT
     assert states(world, long)[-1] is MailState.SENT
+
+
+def test_what_is_resumed_goes_out_at_once_however_long_it_was_paused(world: World) -> None:
+    """Although it was to be looked at in ten minutes; put off again it waits again."""
+    world.switch(SwitchKind.TEMPLATE, PLAIN, off=True)
+    mail = post(world)
+    for _ in range(155):
+        world.round(Answer.ACCEPT)
+        world.advance(60)
+    assert world.entries(mail)[-1].due_at > world.clock.now_ms() + 60_000
+    world.switch(SwitchKind.TEMPLATE, PLAIN, off=False)
+    world.switch(SwitchKind.TENANT, "acme", off=True)
+    for _ in range(3):
+        turn(world)
+    assert world.entries(mail)[-1].reason == "tenant-paused"
+    world.switch(SwitchKind.TENANT, "acme", off=False)
+    before = world.clock.now_ms()
+    for _ in range(4):
+        world.round(Answer.ACCEPT)
+    last = world.entries(mail)[-1]
+    assert (last.state, last.attempts, world.clock.now_ms() - before) == (MailState.SENT, 0, 0)

@@ -97,7 +97,7 @@ def test_switches_that_cannot_be_read_any_more_hold_everything_and_are_told() ->
         (Blame.SWITCHES, "list of switches", outage),
         (Blame.SWITCHES, "list of switches", None),
     ]
-    assert bench.guards.held_tiers() == frozenset()
+    assert not bench.guards.switches
 
 
 def test_each_kind_is_heeded_and_shown() -> None:
@@ -106,7 +106,7 @@ def test_each_kind_is_heeded_and_shown() -> None:
     tier = SwitchKey(SwitchKind.TIER, "1m")
     template = SwitchKey(SwitchKind.TEMPLATE, "welcome")
     bench.turn(tier, template, relay("a:25"), relay("elsewhere:25"))
-    assert bench.guards.held_tiers() == {"1m"}
+    assert bench.guards.switches.names(SwitchKind.TIER) == {"1m"}
     assert bench.guards.outage() is None
     assert [each.name for each in bench.guards.paused_relays()] == ["a:25"]
     assert bench.shown(SwitchKind.RELAY) == "2.0"
