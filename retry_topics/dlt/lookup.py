@@ -40,7 +40,11 @@ class Lookup:
                         continue
                     # Most are alike: one of each is kept.
                     of_lane[key] = equal.setdefault(standing, standing)
-        for of_lane in by_lane.values():
+        while by_lane:
+            _, of_lane = by_lane.popitem()
+            if not found:
+                found = of_lane
+                continue
             for key, standing in of_lane.items():
                 before = found.get(key)
                 if before is None or before[1:3] <= standing[1:3]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from retry_topics.dlt.archive import SHELF, Archive
+from retry_topics.dlt.archive import Archive
 from retry_topics.dlt.edit import new_mail_id
 from retry_topics.dlt.letter import Letter
 from retry_topics.dlt.lookup import Lookup
@@ -19,6 +19,8 @@ from schemas.ledger import Standing as LedgerStanding
 from schemas.mail_states import MOVING, MailState
 from schemas.replay_jobs import ReplayJob, Selection
 
+#: Letters about which the ledger is asked at once; each takes almost a kilobyte.
+_CHUNK: Final = 65_000
 #: The states after which something may have happened of which the journal has not heard.
 _UNDECIDED: Final = frozenset({RecordState.OPEN, RecordState.HELD, RecordState.REPLAYED})
 #: What a letter is whose mail is over although nobody has replayed it.
@@ -81,7 +83,7 @@ class Present:
             chunk: list[Known] = []
             for letter, standing, _ in self._archive.found(shelf, check):
                 chunk.append(Known(letter, standing))
-                if len(chunk) >= SHELF:
+                if len(chunk) >= _CHUNK:
                     yield from self._selected(chunk, states)
                     chunk = []
             yield from self._selected(chunk, states)

@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 _POLL_SECONDS: Final = 0.05
 #: What the answers that are under way hold at most, whatever the number of partitions.
-_FETCH_BYTES: Final = 8_388_608
+_FETCH_BYTES: Final = 4_194_304
 #: What one partition's part of an answer holds: with less, small spans take many answers.
-_PARTITION_BYTES: Final = 4_194_304
+_PARTITION_BYTES: Final = 1_048_576
 
 
 class Scanned(NamedTuple):
