@@ -37,8 +37,9 @@ _UNSAFE_MAILBOX: Final = re.compile(r"[\x00-\x20\x7f<>]")
 _ENVELOPE: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 #: How a relay refuses a MAIL that came behind a dot, if that is what it minds.
 _OVERTAKEN: Final = _OUT_OF_STEP | {554}
-#: Behind a larger mail no envelope goes out: all of it is to fit into the socket at once.
-_LARGEST_LED: Final = 64 << 10
+#: Behind a larger mail no envelope goes out. A socket whose last mail was answered has room for
+#: this at once; of a rest that waits, nobody could tell after a break whether the dot was in it.
+_LARGEST_LED: Final = 16 << 10
 
 
 #: Says what a refusal means, by the rules for this relay.

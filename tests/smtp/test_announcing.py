@@ -66,6 +66,23 @@ async def test_the_next_envelope_is_written_with_the_mail(connect: Connect) -> N
     assert writes == [a, mail("a").wire_form() + b, mail("b").wire_form()]
 
 
+async def test_nothing_is_announced_behind_a_large_mail(
+    server: ScriptedServer, delivery: SmtpDelivery
+) -> None:
+    """While part of it has not reached the socket, a break is known to be before its dot."""
+    answer = asyncio.Event()
+    server.on(Phase.DOT, Hold(answer), recipient="a@example.org")
+    large = mail("a")._replace(content=mail("a").content + b"line\r\n" * 4_000)
+    sending = [asyncio.ensure_future(delivery.send(each)) for each in (large, mail("b"))]
+    await eventually(lambda: "DATA" in server.sessions[0].verbs if server.sessions else False)
+
+    assert delivery.figures()[0].pool.waiting == 1
+
+    answer.set()
+    assert all(isinstance(outcome, Accepted) for outcome in await asyncio.gather(*sending))
+    assert received(server) == ["a", "b"]
+
+
 async def test_many_mails_go_over_one_session_in_order(
     server: ScriptedServer, delivery: SmtpDelivery
 ) -> None:
