@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from consumers.exporter.following import followed_topics
-from consumers.status.sources import projected_topics
+from consumers.status.projected import projected_topics
 from retry_topics.dlt.journal import claims_id, job_transactions_id
 from retry_topics.topic_specs import desired
 from retry_topics.topology import Topology

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from consumers.status.projected import projected_topics
 from consumers.status.store import OtherSource, Source
 from retry_topics.topology import Topology
 from runtime.kafka.admin import TopicAdmin
@@ -18,19 +19,6 @@ class Seen:
 
     source: Source
     spans: Mapping[Partition, Span]
-
-
-def projected_topics(topology: Topology) -> tuple[str, ...]:
-    """Return the topics that the view is made from."""
-    return (
-        topology.main,
-        topology.ledger,
-        topology.control,
-        topology.outages,
-        topology.switches,
-        topology.dlt,
-        topology.dlt_journal,
-    )
 
 
 class Sources:

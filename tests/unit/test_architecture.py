@@ -227,3 +227,13 @@ def test_the_changelog_s_newest_version_is_the_package_s() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert released[0] == project["version"]
+
+
+def test_a_worker_carries_no_database_and_no_web_framework_in_its_memory() -> None:
+    """They would cost each worker process some 35 MiB; the commands that need them load them."""
+    heavy = {"alembic", "dns", "fastapi", "opentelemetry", "psycopg", "sqlalchemy"}
+    asked = f"import console.cli, consumers.serve, sys; print(*{heavy!r} & sys.modules.keys())"
+    shown = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split() == []

@@ -2,7 +2,8 @@
 
 import pytest
 
-from consumers.status.sources import check_source, projected_topics, spans_left
+from consumers.status.projected import projected_topics
+from consumers.status.sources import check_source, spans_left
 from consumers.status.store import OtherSource, Source
 from consumers.status.telemetry import Telemetry
 from retry_topics.topology import Topology, parse_tiers
