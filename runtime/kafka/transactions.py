@@ -192,7 +192,7 @@ class TransactionalProducer:
 
     def _close(self) -> None:
         try:
-            with _reports_served(), warnings.catch_warnings():
+            with self._reports_served(), warnings.catch_warnings():
                 # It warns where there is no transaction left to abort.
                 warnings.simplefilter("ignore", RuntimeWarning)
                 self._producer.close()
@@ -227,7 +227,7 @@ class TransactionalProducer:
                 )
                 return
             except BufferError:
-                with _reports_served():
+                with self._reports_served():
                     self._producer.poll(0.05)
 
     def _flush(self) -> None:
@@ -237,13 +237,32 @@ class TransactionalProducer:
         in a transaction that was not fenced, it would not see.
         """
         attendant = self._attendant
-        with _reports_served():
+        with self._reports_served():
             if attendant and attendant.until(self._all_acknowledged, _ATTENDED_SECONDS):
                 return
             left = self._producer.flush(_STEP_SECONDS)
         if left:
             error = KafkaError(KafkaError._TIMED_OUT, f"{left} records are not acknowledged")
             raise KafkaException(error)
+
+    @contextmanager
+    def _reports_served(self) -> Iterator[None]:
+        """Raise the fatal error that the client met while it served reports, in its own words.
+
+        The client library sets it inside of whatever report is served next. Python then calls that
+        report's failure a `SystemError`, or it loses the error and says just that.
+        """
+        try:
+            yield
+        except SystemError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, KafkaException):
+                cause = cause.__cause__ or cause.__context__
+            if cause is not None:
+                raise KafkaException(*cause.args) from error
+            # A producer with a fatal error says so, instead of aborting.
+            self._producer.abort_transaction(_STEP_SECONDS)
+            raise KafkaException(KafkaError(KafkaError._FATAL, str(error), fatal=True)) from error
 
     def _all_acknowledged(self) -> bool:
         self._producer.poll(0)
@@ -272,24 +291,6 @@ class TransactionalProducer:
         except KafkaException as second:
             raise TransactionInDoubt(f"{reason}; then {_reason(second)}") from second
         raise TransactionAborted(reason) from error
-
-
-@contextmanager
-def _reports_served() -> Iterator[None]:
-    """Raise the fatal error that the client met while it served reports, in its own words.
-
-    The client library sets it inside of whatever report is served next, and Python then calls
-    that report's failure a `SystemError`.
-    """
-    try:
-        yield
-    except SystemError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, KafkaException):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None:
-            raise
-        raise KafkaException(*cause.args) from error
 
 
 def _places(transaction: Transaction) -> list[TopicPartition]:
