@@ -62,8 +62,8 @@ class Consumer(Protocol):
 class PollerParts:
     """What the poll thread works with.
 
-    `outage` tells why nothing may begin, None while all is well. `held_tiers` tells the labels of
-    tiers of which nothing begins. `beat` is called every few seconds to tell that the loop turns.
+    `outage` tells why nothing may begin, None while all is well, `switches` what an operator has
+    paused. `beat` is called every few seconds to tell that the loop turns.
     `max_in_flight` bounds the records in the engine. `drain_seconds` is the budget for finishing,
     when lanes go and when we stop.
     """

@@ -17,6 +17,7 @@ from consumers.mailer.telemetry import Telemetry
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.consumer import GroupMetadata, Polled, RebalanceListener
 from runtime.kafka.records import Partition
+from schemas.switches import Switches
 from tests.support.clock import ManualClock
 
 TOPOLOGY = Topology("signups", parse_tiers("1m"), 1)
@@ -88,7 +89,7 @@ def poller(ownership: Ownership, committer: Mock) -> tuple[Poller, Member]:
         committer=cast(Committer, committer),
         ownership=ownership,
         outage=lambda: None,
-        held_tiers=tuple,
+        switches=Switches,
         beat=lambda: None,
         telemetry=cast(Telemetry, Mock(spec=Telemetry)),
         clock=clock,

@@ -108,12 +108,13 @@ def following(topic: Topic) -> Iterator[None]:
         topic.look, topic.follow, topic.tell, topic.failures.append, topic.clock
     )
     board = Switchboard(parts, 0.001)
+    before = set(threading.enumerate())
     board.start()
     try:
         yield
     finally:
         board.close(10)
-        assert not any(thread.name == "switchboard" for thread in threading.enumerate())
+        assert set(threading.enumerate()) <= before
 
 
 def pass_time(topic: Topic, seconds: float) -> None:
