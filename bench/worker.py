@@ -32,6 +32,7 @@ def run(site: Site, programs: Programs, mails: int) -> list[Row]:
         ("CPU, 1 worker process / smtp-source", f"{cpu / source_cpu:.1f}"),
         ("1 worker process, peak RSS MiB", f"{one.peak_mib:.0f}"),
         ("2 worker processes, mails/s", f"{two.mails / two.seconds:,.0f}"),
+        ("2 worker processes / smtp-source", f"{two.mails / two.seconds / source_rate:.2f}"),
         ("2 worker processes / 1", f"{two.mails / two.seconds / rate:.2f}"),
         ("2 worker processes, CPU us/mail", _microseconds(two.cpu_seconds / two.mails)),
     ]
