@@ -13,6 +13,7 @@ from console.failures import CommandFailed, ExitCode
 from console.operator import Order
 from retry_topics.topology import Topology
 from runtime.kafka.records import OutRecord
+from runtime.logs import get_logger
 from schemas.errors import Undecodable
 from schemas.instants import show_instant, write_instant
 from schemas.switches import (
@@ -25,6 +26,8 @@ from schemas.switches import (
     write_key,
     write_switch,
 )
+
+_log = get_logger("switches")
 
 Print = Callable[[str], None]
 
@@ -92,13 +95,13 @@ class SwitchDesk:
         self._order = order
 
     def read(self) -> Switches:
-        """Return what is paused."""
+        """Return what is paused; a record that names nothing is logged, as workers do."""
         switches = Switches()
         for record in self._cluster.records(self._topology.switches):
             try:
                 switches = switches.read(record.key, record.value, record.timestamp_ms)
-            except Undecodable:
-                continue
+            except Undecodable as error:
+                _log.warning("switches.unreadable", reason=f"offset {record.offset}: {error}")
         return switches
 
     def pause(self, key: SwitchKey, show: Print) -> None:

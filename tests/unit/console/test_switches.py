@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
+from structlog.testing import capture_logs
 
 from console.failures import CommandFailed
 from console.operator import Order
@@ -114,6 +115,16 @@ def test_resuming_what_is_not_paused_changes_nothing(terminal: Terminal) -> None
         "everything is not paused: there is nothing to do",
         "tenant shop is not paused: there is nothing to do",
     ]
+
+
+def test_a_record_that_names_nothing_is_told_and_hides_no_other(terminal: Terminal) -> None:
+    """A later release may pause what this one does not know."""
+    terminal.cluster.add(OutRecord(TOPOLOGY.switches, b"campaign:spring", b"", (), 0))
+    terminal.pause(TEMPLATE)
+    with capture_logs() as logs:
+        assert [switch.key for switch in terminal.off()] == [TEMPLATE]
+    assert [entry["event"] for entry in logs] == ["switches.unreadable"]
+    assert "campaign:spring" in logs[0]["reason"]
 
 
 def test_what_is_paused_is_listed_for_people_and_programs(terminal: Terminal) -> None:
