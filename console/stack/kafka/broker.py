@@ -1,5 +1,6 @@
 """What every broker of the stack can do, whichever rung it stands on."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,14 +63,14 @@ class KafkaBroker(Protocol):
     ) -> None: ...
 
 
-class ManagedBroker:
+class ManagedBroker(ABC):
     """The part that brokers share: restart, and start and stop as a context manager."""
 
-    def start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self) -> None: ...
 
-    def stop(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def stop(self) -> None: ...
 
     def restart(self) -> None:
         self.stop()
