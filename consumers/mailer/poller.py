@@ -38,6 +38,9 @@ _BUFFER_ENOUGH: Final = 1_000
 #: taken in and committed at once: each of that takes the interpreter's lock from the event loop.
 _GATHER_LOOKS: Final = 5
 _GATHER_SECONDS: Final = 0.004
+#: With the engine full, what ended is committed so often, in seconds: a transaction costs the
+#: brokers as much as a hundred mails, however few are in it.
+_COMMIT_SECONDS: Final = 0.1
 #: For so many seconds the group's metadata serves, if no transaction is refused for it: to ask the
 #: client holds up all threads.
 _METADATA_SECONDS: Final = 0.25
@@ -92,6 +95,9 @@ class Poller:
         self._parts = parts
         self._consumer = parts.make_consumer(self)
         self._running = 0
+        #: Whether there was more to begin than the engine may have in hand.
+        self._is_full = False
+        self._may_wait = Deadline(parts.clock, 0)
         self._made = 0
         self._dirty: set[Partition] = set()
         self._polled_at = parts.clock.monotonic()
@@ -128,6 +134,8 @@ class Poller:
             self._beat = Deadline(self._parts.clock, _BEAT_SECONDS)
             self._parts.beat()
         self._collect()
+        if not self._is_full or self._may_wait.expired() or self._parts.committer.refused:
+            self._submit()
         self._parts.lanes.heed(self._parts.switches())
         self._begin()
         self._regulate()
@@ -146,7 +154,8 @@ class Poller:
     def _begin(self) -> None:
         parts = self._parts
         credits_ = parts.max_in_flight - self._running
-        if credits_ <= 0:
+        self._is_full = credits_ <= 0
+        if self._is_full:
             return
         now = parts.clock.now_ms()
         # With nothing in hand nobody would ask whether the outage is over.
@@ -158,17 +167,17 @@ class Poller:
             if wake:
                 parts.telemetry.taken_up(now - wake)
         self._running += len(begun)
+        self._is_full = len(begun) == credits_
         parts.telemetry.in_flight(self._running)
         parts.engine.dispatch([job for job, _ in begun])
 
     def _collect(self) -> None:
-        """Take in all reports, and hand what may be committed to the committer."""
+        """Take in all reports."""
         while True:
             try:
                 self._account(self._parts.reports.get_nowait())
             except queue.Empty:
                 break
-        self._submit()
 
     def _await_report(self, seconds: float) -> None:
         try:
@@ -222,6 +231,8 @@ class Poller:
             self._dirty.update(lane.sources)
 
     def _submit(self) -> None:
+        """Hand what may be committed to the committer."""
+        self._may_wait = Deadline(self._parts.clock, _COMMIT_SECONDS)
         self._parts.committer.check()
         if self._dirty or self._parts.committer.busy:
             # Even with nothing to submit: a transaction may be refused until it is fresh.
@@ -341,6 +352,7 @@ class Poller:
             self._parts.engine.abandon(sources)
         self._asked_at = None
         self._collect()
+        self._submit()
         if not self._parts.committer.barrier().wait(max(1.0, deadline.remaining())):
             _log.warning("drain.uncommitted")
 

@@ -9,14 +9,17 @@ from unittest.mock import Mock
 import pytest
 
 from consumers.mailer.committer import Committer, Ownership
+from consumers.mailer.completion import Completion
 from consumers.mailer.engine import Engine
+from consumers.mailer.job import Finished, Job
 from consumers.mailer.lanes import Lanes
 from consumers.mailer.ledger.desk import LedgerDesk
+from consumers.mailer.ledger.lane import LaneLedger
 from consumers.mailer.poller import Poller, PollerParts, gather
 from consumers.mailer.telemetry import Telemetry
 from retry_topics.topology import Topology, parse_tiers
 from runtime.kafka.consumer import GroupMetadata, Polled, RebalanceListener
-from runtime.kafka.records import Partition
+from runtime.kafka.records import Partition, Record
 from schemas.switches import Switches
 from tests.support.clock import ManualClock
 
@@ -25,12 +28,14 @@ OURS = [Partition(topic, 0) for topic in TOPOLOGY.consumed]
 
 
 class Member:
-    """A member of a group whose polls take 100 ms and bring nothing but what a test scripts."""
+    """A member of a group; how long its polls take and what they bring is a test's to say."""
 
     def __init__(self, listener: RebalanceListener, clock: ManualClock) -> None:
         self.listener = listener
         self.clock = clock
         self.polls = 0
+        self.seconds = 0.1
+        self.records: list[Record] = []
         self.each: Callable[[], object] = lambda: None
         #: At which poll the group's metadata was asked for.
         self.asked: list[int] = []
@@ -41,8 +46,9 @@ class Member:
     def poll(self, most: int, timeout: float) -> Polled:
         self.polls += 1
         self.each()
-        self.clock.advance(0.1)
-        return Polled([], {})
+        self.clock.advance(self.seconds)
+        records, self.records = self.records, []
+        return Polled(records, {})
 
     def pause(self, partitions: Sequence[Partition]) -> None:
         """Nothing is read anyway."""
@@ -82,7 +88,7 @@ def poller(ownership: Ownership, committer: Mock) -> tuple[Poller, Member]:
     parts = PollerParts(
         make_consumer=make,
         topics=TOPOLOGY.consumed,
-        lanes=Lanes(TOPOLOGY, most_pending=8),
+        lanes=Lanes(TOPOLOGY, most_pending=64),
         engine=cast(Engine, Mock(spec=Engine)),
         desk=cast(LedgerDesk, Mock(spec=LedgerDesk)),
         reports=queue.SimpleQueue(),
@@ -144,6 +150,108 @@ def test_a_refused_transaction_is_repeated_with_fresh_metadata(
     thread.run()
 
     assert member.asked[:3] == [0, 1, 2]
+
+
+@pytest.fixture
+def engine(poller: tuple[Poller, Member]) -> "Hand":
+    """Return what has the jobs that have begun."""
+    return Hand(poller[0])
+
+
+class Hand:
+    """An engine in a test's hand: it ends jobs in their order, when told to."""
+
+    def __init__(self, thread: Poller) -> None:
+        self._thread = thread
+        self.jobs: list[Job] = []
+        cast(Mock, thread._parts.engine).dispatch.side_effect = self.jobs.extend
+
+    def end(self, number: int) -> None:
+        """End so many of the jobs that began first."""
+        for job in self.jobs[:number]:
+            self._thread._parts.reports.put(
+                Finished(job, Completion(job.source, job.record.offset))
+            )
+        del self.jobs[:number]
+
+    def stop(self) -> None:
+        """End all, and have the poll thread stop."""
+        self.end(len(self.jobs))
+        self._thread.stop()
+
+
+def _with_a_backlog(thread: Poller, member: Member, records: int) -> None:
+    """Have a lane run that has so many records to begin."""
+    member.listener.assigned(OURS)
+    (lane,) = thread._parts.lanes.lanes()
+    lane.ledger = Mock(spec=LaneLedger)
+    member.records = [Record(TOPOLOGY.main, 0, n, 1, None, b"", ()) for n in range(records)]
+
+
+def _batches(committer: Mock) -> list[int]:
+    """Return the offsets that were handed to the committer."""
+    return [call.args[0].next_offset for call in committer.submit.call_args_list]
+
+
+def test_with_a_backlog_what_ended_is_committed_ten_times_a_second(
+    poller: tuple[Poller, Member], committer: Mock, engine: Hand
+) -> None:
+    """A transaction costs the brokers much, however little is in it."""
+    thread, member = poller
+    member.seconds = 0.02
+
+    def each() -> None:
+        if member.polls == 1:
+            _with_a_backlog(thread, member, 50)
+        engine.end(1)
+        if member.polls == 16:
+            assert _batches(committer) == [5, 10]
+            engine.stop()
+
+    member.each = each
+    thread.run()
+
+    assert _batches(committer) == [5, 10, 22], "the end waits for nothing"
+
+
+def test_what_ends_last_is_committed_at_once(
+    poller: tuple[Poller, Member], committer: Mock, engine: Hand
+) -> None:
+    """With room in the engine nobody waits for others."""
+    thread, member = poller
+    member.seconds = 0.02
+
+    def each() -> None:
+        if member.polls == 1:
+            _with_a_backlog(thread, member, 7)
+        engine.end(1)
+        if member.polls == 6:
+            engine.stop()
+
+    member.each = each
+    thread.run()
+
+    assert _batches(committer)[:4] == [1, 2, 3, 4]
+
+
+def test_a_refused_transaction_does_not_wait_for_the_next_one(
+    poller: tuple[Poller, Member], committer: Mock, engine: Hand
+) -> None:
+    """It is repeated at once, and needs fresh metadata."""
+    thread, member = poller
+    member.seconds = 0.001
+
+    def each() -> None:
+        if member.polls == 1:
+            _with_a_backlog(thread, member, 50)
+        committer.refused = member.polls == 5
+        if member.polls == 8:
+            engine.stop()
+
+    member.each = each
+    thread.run()
+
+    assert member.asked[:3] == [0, 1, 5]
 
 
 @pytest.mark.parametrize(
