@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from jinja2 import (
@@ -13,6 +14,7 @@ from jinja2 import (
 )
 from jinja2 import Template as Compiled
 
+from consumers.delivery.layout import Layout, layout_of
 from consumers.delivery.stylesheet import Uninlinable, inline_styles
 from schemas.catalogue import Catalogue, Template
 from schemas.errors import BrokenCatalogue
@@ -39,12 +41,30 @@ class Rendered(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _Source:
+    """One source, compiled, and its layout if it has one."""
+
+    compiled: Compiled
+    layout: Layout | None = None
+
+    def pieces(self, values: dict[str, Any], known: MutableMapping[str, Any]) -> Sequence[str]:
+        """Return the pieces of the text; `known` are the environment's globals."""
+        if self.layout is not None:
+            try:
+                return self.layout.pieces(values)
+            except LookupError:
+                # Jinja says what is wrong, if anything is.
+                pass
+        return _run(self.compiled, values, known)
+
+
+@dataclass(frozen=True, slots=True)
 class _Compiled:
     """One template in one locale. `defaults` are the values that events need not bring."""
 
-    subject: Compiled
-    text: Compiled
-    html: Compiled
+    subject: _Source
+    text: _Source
+    html: _Source
     defaults: Mapping[str, Any]
     globals: MutableMapping[str, Any]
 
@@ -77,7 +97,7 @@ class Renderer:
         for name in catalogue.names:
             template = catalogue.get(name)
             self._compiled[name] = {
-                locale: _compile(template, locale, (plain, html), problems)
+                locale: self._compile(template, locale, (plain, html), problems)
                 for locale in template.locales
             }
         if problems:
@@ -101,12 +121,41 @@ class Renderer:
         values = {**compiled.defaults, **extra, **event.data}
         try:
             return Rendered(
-                "".join(_run(compiled.subject, values, compiled.globals)),
-                _run(compiled.text, values, compiled.globals),
-                _run(compiled.html, values, compiled.globals),
+                "".join(compiled.subject.pieces(values, compiled.globals)),
+                compiled.text.pieces(values, compiled.globals),
+                compiled.html.pieces(values, compiled.globals),
             )
         except _TEMPLATE_FAULTS as error:
             raise Unrenderable(f"template {event.template!r} fails: {error}") from error
+
+    def _compile(
+        self,
+        template: Template,
+        locale: str,
+        environments: tuple[Environment, Environment],
+        problems: list[str],
+    ) -> _Compiled:
+        plain, html = environments
+
+        def get(environment: Environment, part: str) -> _Source:
+            path = f"{template.name}/{locale}/{part}"
+            try:
+                compiled = environment.get_template(path)
+            except TemplateSyntaxError as error:
+                problems.append(f"{path}.j2: line {error.lineno}: {error.message}")
+            except Uninlinable as error:
+                problems.append(f"{path}.j2: {error}")
+            else:
+                return _Source(compiled, layout_of(self._source(path) or "", environment))
+            return _Source(environment.from_string(""))
+
+        return _Compiled(
+            subject=get(plain, _SUBJECT),
+            text=get(plain, _TEXT),
+            html=get(html, _HTML),
+            defaults={**html.globals, **_empty_optional(template)},
+            globals=html.globals,
+        )
 
     def _source(self, path: str) -> str | None:
         """Return the source of `template/locale/part`, which templates may include, too."""
@@ -117,35 +166,12 @@ class Renderer:
         except LookupError:
             return None
         if part == _HTML:
-            return inline_styles(source.html)
+            return _inlined(source.html)
         return {_SUBJECT: source.subject, _TEXT: source.text}.get(part)
 
 
-def _compile(
-    template: Template,
-    locale: str,
-    environments: tuple[Environment, Environment],
-    problems: list[str],
-) -> _Compiled:
-    plain, html = environments
-
-    def get(environment: Environment, part: str) -> Compiled:
-        path = f"{template.name}/{locale}/{part}"
-        try:
-            return environment.get_template(path)
-        except TemplateSyntaxError as error:
-            problems.append(f"{path}.j2: line {error.lineno}: {error.message}")
-        except Uninlinable as error:
-            problems.append(f"{path}.j2: {error}")
-        return environment.from_string("")
-
-    return _Compiled(
-        subject=get(plain, _SUBJECT),
-        text=get(plain, _TEXT),
-        html=get(html, _HTML),
-        defaults={**html.globals, **_empty_optional(template)},
-        globals=html.globals,
-    )
+#: Each is asked for twice.
+_inlined: Final = lru_cache(maxsize=1)(inline_styles)
 
 
 def _empty_optional(template: Template) -> dict[str, str]:
