@@ -4,11 +4,9 @@ Single-object encoding needs no registry: C3 01, the writer schema's CRC-64-AVRO
 Confluent framing names a schema in a registry: 00, its id in four bytes (big-endian), body.
 """
 
-import re
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final, Protocol
-from uuid import UUID
 
 from fastavro import schemaless_reader
 from fastavro.read import SchemaResolutionError
@@ -17,6 +15,7 @@ from fastavro.types import Schema
 
 from schemas.archive import CURRENT_FINGERPRINT, current_schema, released_schemas
 from schemas.body import EventFields, write_body
+from schemas.body_reader import read_body, read_event_id
 from schemas.errors import Undecodable, UnknownSchema
 from schemas.events import Recipient, SignupEvent
 from schemas.framing import HEADER_BYTES, SINGLE_OBJECT, UNREADABLE, plain_schema
@@ -24,9 +23,6 @@ from schemas.framing import HEADER_BYTES, SINGLE_OBJECT, UNREADABLE, plain_schem
 _CURRENT_HEADER: Final = SINGLE_OBJECT + CURRENT_FINGERPRINT
 _CONFLUENT: Final = b"\x00"
 _CONFLUENT_HEADER_BYTES: Final = 5
-_UUID: Final = re.compile(
-    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-)
 
 
 class SchemaResolver(Protocol):
@@ -130,6 +126,8 @@ class EventCodec:
         return _Reading(writer, None if same else self._target)
 
     def _read(self, value: bytes, start: int, reading: _Reading) -> SignupEvent:
+        if reading.target is None and (event := read_body(value, start)) is not None:
+            return event
         stream = BytesIO(value)
         stream.seek(start)
         try:
@@ -146,12 +144,12 @@ class EventCodec:
 
 
 def _event(record: dict[str, Any]) -> SignupEvent:
-    event_id = record["event_id"]
-    if not _UUID.fullmatch(event_id):
+    event_id = read_event_id(record["event_id"])
+    if event_id is None:
         raise Undecodable("event_id is not a UUID")
     recipient = record["recipient"]
     return SignupEvent(
-        UUID(event_id),
+        event_id,
         record["occurred_at"],
         record["template"],
         Recipient(recipient["address"], recipient["name"]),
