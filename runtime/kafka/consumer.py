@@ -5,20 +5,23 @@ Commits are not its business: the offsets travel in the producer's transactions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from runtime.kafka.client import Properties, client_logger
 from runtime.kafka.connection import Connection
 from runtime.kafka.errors import KafkaFault, denial
-from runtime.kafka.records import Partition, Record
+from runtime.kafka.records import Headers, Partition, Record
 from runtime.logs import get_logger
 
 _log = get_logger("kafka.consumer")
 
-#: Records that the client fetches ahead, in kilobytes for all partitions together.
-_PREFETCH_KB: Final = 16_384
+#: Records that the client fetches ahead, in kilobytes for all partitions together: of a backlog's
+#: mails those of about a second.
+_PREFETCH_KB: Final = 4_096
+#: What is fetched of one partition at once, in bytes; a single record may be larger.
+_FETCH_BYTES: Final = 262_144
 
 
 class ConsumerFailed(KafkaFault):
@@ -73,6 +76,7 @@ def consumer_properties(base: Properties, group: str, protocol: str) -> Properti
         "enable.partition.eof": True,
         "allow.auto.create.topics": False,
         "queued.max.messages.kbytes": _PREFETCH_KB,
+        "max.partition.fetch.bytes": _FETCH_BYTES,
         "fetch.queue.backoff.ms": 20,
     }
     if protocol == "classic":
@@ -156,10 +160,12 @@ class GroupConsumer:
         self._listener.lost(_partitions(parts))
 
     def _sort(self, message: Message, polled: Polled) -> None:
-        error, topic = message.error(), message.topic()
+        error = message.error()
         if error is None:
             polled.records.append(record_of(message))
-        elif error.code() != KafkaError._PARTITION_EOF:
+            return
+        topic = message.topic()
+        if error.code() != KafkaError._PARTITION_EOF:
             of_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED or not topic
             what = f"group {self._group}" if of_group else f"topic {topic}"
             _raise_or_log(error, f"Read on the {what}")
@@ -183,11 +189,6 @@ def record_of(message: Message) -> Record:
     if topic is None or partition is None or offset is None:
         raise ConsumerFailed("the client returned a message without a position")
     kind, timestamp = message.timestamp()
-    raw = message.headers() or ()
-    pairs = raw.items() if isinstance(raw, dict) else raw
-    headers = tuple(
-        (name, value.encode() if isinstance(value, str) else value) for name, value in pairs
-    )
     return Record(
         topic,
         partition,
@@ -195,7 +196,8 @@ def record_of(message: Message) -> Record:
         timestamp if kind else 0,
         _raw(message.key()),
         _raw(message.value()),
-        headers,
+        # The client knows other forms of headers, too, but only for what is to be written.
+        cast(Headers, tuple(message.headers() or ())),
     )
 
 
