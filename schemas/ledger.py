@@ -20,6 +20,8 @@ TEXT_CHARACTERS: Final = 300
 
 #: For the words of closed vocabularies, of which there are few.
 _word: Final = lru_cache(maxsize=1024)(write_string)
+#: Several mails end in one millisecond.
+_instant: Final = lru_cache(maxsize=16)(write_long)
 _SYMBOLS: Final = ("unknown", *(state.value for state in MailState if state != MailState.QUEUED))
 _STATE_LONGS: Final = {symbol: write_long(number) for number, symbol in enumerate(_SYMBOLS)}
 _STATES: Final = tuple(MailState(symbol) if symbol != "unknown" else None for symbol in _SYMBOLS)
@@ -82,7 +84,7 @@ def write_entry(entry: LedgerEntry) -> bytes:
     return b"".join(
         (
             _head(*entry[:5]),
-            write_long(entry.at),
+            _instant(entry.at),
             NULL if due_at is None else VALUE + write_long(due_at),
             _word(entry.template),
             _word(entry.tenant),

@@ -50,7 +50,8 @@ class Endings:
 
     def sent(self, job: Job, journey: Journey, reply: str) -> Completion:
         """The relay took the mail, though it may say that it sends it to nobody."""
-        reason = "relay-suppressed" if _TAKEN_FOR_NOTHING.match(reply) else ""
+        nothing = reply.startswith("254") and _TAKEN_FOR_NOTHING.match(reply)
+        reason = "relay-suppressed" if nothing else ""
         return self._settled(job, journey, MailState.SENT, Words(reason, reply))
 
     def expired(

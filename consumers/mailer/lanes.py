@@ -123,7 +123,7 @@ class Lanes:
         """`most_pending` bounds the records of one partition that began and are not committed."""
         self._topology = topology
         self._most_pending = most_pending
-        self._assigned: dict[Partition, Assigned] = {}
+        self._assigned: dict[tuple[str, int], Assigned] = {}
         self._lanes: dict[int, Lane] = {}
         #: Those with records that wait.
         self._fed: dict[Partition, Assigned] = {}
@@ -190,11 +190,11 @@ class Lanes:
         What is of partitions that are not ours is left alone.
         """
         for record in polled.records:
-            source = record.source
-            assigned = self._assigned.get(source)
+            # A partition's key without the cost of making one.
+            assigned = self._assigned.get((record.topic, record.partition))
             if assigned is not None and assigned.tracker.add(record.offset):
                 assigned.feed.push(record, wake_time(record, assigned.tier, self._switches))
-                self._fed[source] = assigned
+                self._fed[assigned.source] = assigned
         through = [source for source in polled.ends if source in self._assigned]
         for source in through:
             self._assigned[source].end = polled.ends[source]
