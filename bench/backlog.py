@@ -17,8 +17,6 @@ from schemas.codec import encode
 from schemas.events import Recipient, SignupEvent
 from schemas.identity import lane_key
 
-#: Mails before the first ones that are measured.
-WARM_UP_MAILS: Final = 500
 _DRAIN_SECONDS: Final = 300.0
 _FLUSH_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.05

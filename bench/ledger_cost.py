@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
-from bench.backlog import WARM_UP_MAILS, Backlog, Drained
+from bench.backlog import Backlog, Drained
 from bench.pipeline import Pipeline, Site
 from bench.postfix import Postfix, Programs
 from bench.table import Row
 
-MAILS: Final = 5_000
+MAILS: Final = 10_000
 ROUNDS: Final = 6
 QUICK_ROUNDS: Final = 2
 
@@ -31,7 +31,7 @@ def run(site: Site, programs: Programs, rounds: int) -> list[Row]:
         with_ledger = Backlog(ours, ours.start_workers(1))
         without = Backlog(bare, bare.start_workers(1, ("bench.unledgered",)))
         for backlog in (with_ledger, without):
-            backlog.drain(WARM_UP_MAILS)
+            backlog.drain(MAILS)
         pairs = [_pair(with_ledger, without, number) for number in range(rounds)]
         for pipeline in (ours, bare):
             pipeline.check_nothing_failed()

@@ -207,18 +207,17 @@ class Connection:
             if not replies or not _is_positive(replies[0]):
                 raise StaleConnection
             self._needs_reset, fresh = False, True
-        commands = self._envelope(message)
         if self._announced is not None:
             replies = await self._hear_of_announced()
         elif self._pipelining:
-            replies = await self._ask(commands)
+            replies = await self._ask(self._envelope(message))
         else:
             replies = []
-            for command in commands:
+            for command in self._envelope(message):
                 replies += await self._ask([command])
                 if not replies or not _is_positive(replies[-1]):
                     break
-        if len(replies) == len(commands) and _is_open(*replies):
+        if len(replies) == len(_ENVELOPE) and _is_open(*replies):
             return None
         if not fresh and self._is_stale(replies):
             raise StaleConnection

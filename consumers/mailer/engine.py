@@ -90,44 +90,61 @@ class Engine:
             task = self._loop.create_task(self._run(job, before))
             self._tasks[task] = job
             self._tails[key] = task
-            task.add_done_callback(self._ended)
 
     def _withdraw(self, lane: int, stops: Callable[[Job], bool]) -> None:
         for task, job in self._tasks.items():
             if job.source.number == lane and not job.sending and stops(job):
                 job.withdrawn = True
-                task.cancel()
+                self._give_up(task)
 
     def _cancel(self, sources: Collection[Partition], even_sending: bool) -> None:
         for task, job in list(self._tasks.items()):
             if job.source in sources and (even_sending or not job.sending):
                 job.withdrawn = False
-                task.cancel()
+                self._give_up(task)
+
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        """Cancel a task, which ends unseen where it has not begun."""
+        task.add_done_callback(self._ended)
+        task.cancel()
 
     async def _run(self, job: Job, before: asyncio.Task[None] | None) -> None:
+        """Do the work; what becomes of it is told here, which is cheaper than a callback."""
         SUBJECT.set(job)
-        if before is not None and not before.done():
-            await asyncio.wait((before,))
         try:
-            completion = await self._work.process(job)
+            if before is not None and not before.done():
+                await asyncio.wait((before,))
+            try:
+                completion = await self._work.process(job)
+            except asyncio.CancelledError:
+                if not job.withdrawn:
+                    raise
+                completion = self._work.withdrawn(job)
+            job.ledger.made(completion)
+            if completion.state not in UNTOLD:
+                tell(completion)
+            self._report(Finished(job, completion))
         except asyncio.CancelledError:
-            if not job.withdrawn:
-                raise
-            completion = self._work.withdrawn(job)
-        job.ledger.made(completion)
-        if completion.state not in UNTOLD:
-            tell(completion)
-        self._report(Finished(job, completion))
+            self._report(Dropped(job))
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours, which ends the worker
+            self._crashed(error)
+        finally:
+            self._forget(asyncio.current_task())
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        job = self._tasks.pop(task)
-        key = (job.source.number, job.record.key)
-        if self._tails.get(key) is task:
-            del self._tails[key]
-        if task.cancelled():
+        job = self._forget(task)
+        if job is not None:
             self._report(Dropped(job))
-        elif (error := task.exception()) is not None:
-            self._crashed(error)
+
+    def _forget(self, task: asyncio.Task[None] | None) -> Job | None:
+        """Forget a task that ends; return its job, None where it is forgotten already."""
+        job = self._tasks.pop(task, None) if task is not None else None
+        if job is not None:
+            key = (job.source.number, job.record.key)
+            if self._tails.get(key) is task:
+                del self._tails[key]
+        return job
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:

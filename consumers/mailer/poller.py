@@ -190,27 +190,30 @@ class Poller:
             self._take_over(report)
             return
         job = report.job
-        if not isinstance(report, Intended):
-            self._running -= 1
         assigned = self._parts.lanes.of(job.source, job.epoch)
+        if isinstance(report, Intended):
+            if assigned is not None:
+                self._commit_intended(assigned, report)
+            return
+        self._running -= 1
         if assigned is None:
             return
-        match report:
-            case Finished(_, completion):
-                completion.made = self._next_made()
-                assigned.tracker.finish(job.record.offset, completion, ahead=completion.ahead)
-                self._dirty.add(job.source)
-            case Intended(_, completion, committed):
-                # What ended before goes first: it may be about the same mail.
-                self._submit()
-                completion.made = self._next_made()
-                position, epoch = assigned.position, assigned.epoch
-                batch = Batch(
-                    job.source, epoch, position, job.ledger, [completion], committed=committed
-                )
-                self._parts.committer.submit(batch)
-            case _:
-                assigned.tracker.give_up(job.record.offset)
+        if isinstance(report, Finished):
+            completion = report.completion
+            completion.made = self._next_made()
+            assigned.tracker.finish(job.record.offset, completion, ahead=completion.ahead)
+            self._dirty.add(job.source)
+        else:
+            assigned.tracker.give_up(job.record.offset)
+
+    def _commit_intended(self, assigned: Assigned, intended: Intended) -> None:
+        # What ended before goes first: it may be about the same mail.
+        self._submit()
+        job, completion, committed = intended
+        completion.made = self._next_made()
+        position, epoch = assigned.position, assigned.epoch
+        batch = Batch(job.source, epoch, position, job.ledger, [completion], committed=committed)
+        self._parts.committer.submit(batch)
 
     def _next_made(self) -> int:
         """Count the completions: their reports come in the order in which they were made."""
