@@ -72,7 +72,7 @@ class Standing(NamedTuple):
 
 def standing_of(entry: LedgerEntry) -> Standing:
     """Return what the worker keeps of an entry."""
-    return Standing(entry.state, entry.generation, entry.step, entry.attempts, entry.owner)
+    return Standing._make(entry[:5])
 
 
 def write_entry(entry: LedgerEntry) -> bytes:

@@ -62,7 +62,12 @@ def encoded_words(text: str) -> bytes:
 
 def date(instant_ms: int) -> bytes:
     """Format an instant, milliseconds since the epoch, as an RFC 5322 date in UTC."""
-    days, second = divmod(instant_ms // 1000, _DAY_SECONDS)
+    return _second(instant_ms // 1000)
+
+
+@lru_cache(maxsize=64)
+def _second(instant: int) -> bytes:
+    days, second = divmod(instant, _DAY_SECONDS)
     minute, second = divmod(second, 60)
     return b"%b %02d:%02d:%02d +0000" % (_day(days), *divmod(minute, 60), second)
 

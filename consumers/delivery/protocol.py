@@ -7,8 +7,8 @@ from consumers.delivery.figures import RelayFigures
 from consumers.delivery.message import Message
 from retry_topics.failure import Outcome
 
-#: Awaited when a mail's turn has come, before the relay hears of it.
-Begins = Callable[[], Awaitable[None]]
+#: Called when a mail's turn has come, before the relay hears of it; what it returns is awaited.
+Begins = Callable[[], Awaitable[None] | None]
 
 
 class Delivery(Protocol):

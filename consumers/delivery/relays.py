@@ -5,7 +5,7 @@ before the final dot, so it is never handed over twice. So a probe of a relay th
 that the next one takes if it fails.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from consumers.delivery.blame import Blame, blame
@@ -105,7 +105,10 @@ class RelayGroup:
 
     def hold(self, message: Message) -> Hold | None:
         """Tell whether a mail has to wait because its sender is refused, while others go out."""
-        if not any(standing.senders for standing in self._relays):
+        for standing in self._relays:
+            if standing.senders:
+                break
+        else:
             return None
         sender, now = identity_of(message), self._clock.monotonic()
         holds = []
@@ -140,11 +143,10 @@ class RelayGroup:
     ) -> Outcome:
         outcome: Outcome | None = None
 
-        async def still_on() -> None:
+        def still_on() -> Awaitable[None] | None:
             if standing.off is not None:
                 raise _TurnedOff(standing.off.failure)
-            if begins is not None:
-                await begins()
+            return begins() if begins is not None else None
 
         try:
             outcome = await standing.relay.delivery.send(message, still_on)

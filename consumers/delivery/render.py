@@ -47,7 +47,7 @@ class _Source:
     compiled: Compiled
     layout: Layout | None = None
 
-    def pieces(self, values: dict[str, Any], known: MutableMapping[str, Any]) -> Sequence[str]:
+    def pieces(self, values: Mapping[str, str], known: MutableMapping[str, Any]) -> Sequence[str]:
         """Return the pieces of the text; `known` are the environment's globals."""
         if self.layout is not None:
             try:
@@ -55,7 +55,7 @@ class _Source:
             except LookupError:
                 # Jinja says what is wrong, if anything is.
                 pass
-        return _run(self.compiled, values, known)
+        return _run(self.compiled, {**known, **values}, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Compiled:
     subject: _Source
     text: _Source
     html: _Source
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, str]
     globals: MutableMapping[str, Any]
 
 
@@ -153,7 +153,7 @@ class Renderer:
             subject=get(plain, _SUBJECT),
             text=get(plain, _TEXT),
             html=get(html, _HTML),
-            defaults={**html.globals, **_empty_optional(template)},
+            defaults=_empty_optional(template),
             globals=html.globals,
         )
 

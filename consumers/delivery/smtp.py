@@ -90,8 +90,8 @@ class SmtpDelivery:
                 return failed.failure
             outcome: Outcome | None = None
             try:
-                if begins is not None:
-                    await begins()
+                if begins is not None and (first := begins()) is not None:
+                    await first
                 outcome = await lease.connection.transact(message)
                 return outcome
             except StaleConnection as stale:

@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final, Protocol
 
 from consumers.mailer.completion import Completion
@@ -72,7 +73,7 @@ def in_order(batches: Iterable[Batch]) -> list[Completion]:
     What was said last of a mail must be written last, whichever partition it came from.
     """
     done = [completion for batch in batches for completion in batch.completions]
-    return sorted(done, key=lambda completion: completion.made)
+    return sorted(done, key=attrgetter("made"))
 
 
 class Ownership:

@@ -1,7 +1,8 @@
 """Everything that the end of one record causes, to be made durable in one transaction."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from runtime.kafka.records import OutRecord, Partition
 from schemas.ledger import LedgerEntry, Standing
@@ -22,8 +23,7 @@ class SuppressionChange(NamedTuple):
     suppressed: bool
 
 
-@dataclass(slots=True)
-class Completion:
+class Completion(Struct):
     """A record is finished here: its offset may be committed together with what it causes.
 
     `records` are the ledger's entry, the forward, a suppression. Where it changes nothing that is

@@ -4,6 +4,8 @@ import re
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from consumers.delivery.guard import Hold
 from consumers.mailer.completion import Change, Completion, SuppressionChange
 from consumers.mailer.job import Job, Subject
@@ -117,7 +119,7 @@ class Endings:
         if not (address and isinstance(failure, Failure) and is_bad_address(failure)):
             return done
         record, change = self.suppression(job, address, failure.text, self._worker)
-        return replace(done, records=(*done.records, record), suppression=change)
+        return structs.replace(done, records=(*done.records, record), suppression=change)
 
     def intent(self, job: Job, journey: Journey, state: MailState, words: Words) -> Completion:
         """Tell of a state that the mail is in while its record stays in hand."""

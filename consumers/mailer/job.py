@@ -1,9 +1,10 @@
 """One record on its way through the engine, and what the engine reports of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from consumers.mailer.completion import Completion
 from consumers.mailer.ledger.lane import LaneLedger, RecordKey
@@ -30,8 +31,7 @@ class Subject(NamedTuple):
         return self.event_id, journey.generation, journey.step
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(Struct, eq=False):
     """A record of one assignment.
 
     `command`: it is not a mail but a demand about one. `sending` is true from the

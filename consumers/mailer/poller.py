@@ -40,7 +40,7 @@ _GATHER_LOOKS: Final = 5
 _GATHER_SECONDS: Final = 0.004
 #: With the engine full, what ended is committed so often, in seconds: a transaction costs the
 #: brokers as much as a hundred mails, however few are in it.
-_COMMIT_SECONDS: Final = 0.1
+_COMMIT_SECONDS: Final = 0.2
 #: For so many seconds the group's metadata serves, if no transaction is refused for it: to ask the
 #: client holds up all threads.
 _METADATA_SECONDS: Final = 0.25

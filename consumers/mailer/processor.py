@@ -311,16 +311,23 @@ class Processor:
         holds, told = self._holds(event.template), False
         began = self._parts.clock.monotonic()
 
-        async def begins() -> None:
+        def look_again() -> None:
+            if (settled := self._stopped(job, journey, event)) is not None:
+                raise _Settled(settled)
+
+        async def tell() -> None:
+            await self._intend(job, journey, MailState.SENDING, Words())
+            look_again()
+
+        def begins() -> Awaitable[None] | None:
             nonlocal told
             job.sending = True
             if holds and not told:
                 told = True
-                await self._intend(job, journey, MailState.SENDING, Words())
-            elif self._is_fresh(began):
-                return
-            if (settled := self._stopped(job, journey, event)) is not None:
-                raise _Settled(settled)
+                return tell()
+            if not self._is_fresh(began):
+                look_again()
+            return None
 
         outcome = await self._parts.guards.relays.send(message, begins)
         if isinstance(outcome, Accepted) and job.subject is not None:

@@ -204,9 +204,10 @@ class Telemetry:
             return
         self._commit_records.observe(sum(len(batch.completions) for batch in batches))
         done = [completion for batch in batches for completion in batch.completions]
-        for topic, number in Counter(r.topic for c in done for r in c.records).items():
+        for topic, number in Counter([r.topic for c in done for r in c.records]).items():
             self._written(topic, number)
-        for state, number in Counter(c.state for c in done if c.state is not None).items():
+        changes = [c.change.standing.state for c in done if c.change is not None]
+        for state, number in Counter(changes).items():
             self._metrics.counter("mailcascade_states_total", state=state).inc(number)
 
     def rebalanced(self, change: str, lanes: int) -> None:

@@ -5,8 +5,9 @@ is handed on in the new trace, so the next attempt, whichever tier it comes from
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from consumers.mailer.completion import Completion
 from consumers.mailer.engine import Work
@@ -95,7 +96,7 @@ def _handed_on(completion: Completion, trace: TraceContext, topology: Topology) 
         record if record.topic == topology.suppressions else _within(record, trace)
         for record in completion.records
     )
-    return replace(completion, records=records)
+    return structs.replace(completion, records=records)
 
 
 def _of_job(job: Job, completion: Completion, topology: Topology) -> Completion:

@@ -123,7 +123,10 @@ class GroupConsumer:
         if first is not None:
             self._sort(first, polled)
             for message in self._consumer.consume(most - 1, 0) if most > 1 else ():
-                self._sort(message, polled)
+                if message.error() is None:
+                    polled.records.append(record_of(message))
+                else:
+                    self._sort(message, polled)
         return polled
 
     def pause(self, partitions: Sequence[Partition]) -> None:

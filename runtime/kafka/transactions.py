@@ -215,16 +215,13 @@ class TransactionalProducer:
                 self._produce(record, number, None)
 
     def _produce(self, record: OutRecord, number: int, report: _Report | None) -> None:
+        topic, key, value, headers, _ = record
         while True:
             try:
-                self._producer.produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    number,
-                    report,
-                    headers=list(record.headers),
-                )
+                if headers:
+                    self._producer.produce(topic, value, key, number, report, headers=list(headers))
+                else:
+                    self._producer.produce(topic, value, key, number, report)
                 return
             except BufferError:
                 with self._reports_served():

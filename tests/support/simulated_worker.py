@@ -177,8 +177,8 @@ class _Delivery:
         if not self._worker.lives:
             raise asyncio.CancelledError
         await self._with.turn()
-        if begins is not None:
-            await begins()
+        if begins is not None and (first := begins()) is not None:
+            await first
         return await self._with.hand_over(self._worker, message)
 
     def figures(self) -> Sequence[RelayFigures]:

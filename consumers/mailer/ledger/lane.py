@@ -99,7 +99,7 @@ class LaneLedger:
 
     def accepted_before(self, key: RecordKey) -> str | None:
         """Return the relay's reply where a journal tells that this very record was accepted."""
-        return self._accepted.get(key)
+        return self._accepted.get(key) if self._accepted else None
 
     def want(self, event_id: bytes, command: ControlCommand) -> None:
         """Take note of a demand that has come but not had its turn."""

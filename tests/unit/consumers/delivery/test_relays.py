@@ -46,8 +46,8 @@ class FakeRelay:
 
     async def send(self, message: Message, begins: Begins | None = None) -> Outcome:
         await self.room.wait()
-        if begins is not None:
-            await begins()
+        if begins is not None and (first := begins()) is not None:
+            await first
         self.sent += 1
         await self.gate.wait()
         return self.outcome

@@ -193,7 +193,7 @@ def _batches(committer: Mock) -> list[int]:
     return [call.args[0].next_offset for call in committer.submit.call_args_list]
 
 
-def test_with_a_backlog_what_ended_is_committed_ten_times_a_second(
+def test_with_a_backlog_what_ended_is_committed_five_times_a_second(
     poller: tuple[Poller, Member], committer: Mock, engine: Hand
 ) -> None:
     """A transaction costs the brokers much, however little is in it."""
@@ -204,14 +204,14 @@ def test_with_a_backlog_what_ended_is_committed_ten_times_a_second(
         if member.polls == 1:
             _with_a_backlog(thread, member, 50)
         engine.end(1)
-        if member.polls == 16:
-            assert _batches(committer) == [5, 10]
+        if member.polls == 26:
+            assert _batches(committer) == [10, 20]
             engine.stop()
 
     member.each = each
     thread.run()
 
-    assert _batches(committer) == [5, 10, 22], "the end waits for nothing"
+    assert _batches(committer) == [10, 20, 32], "the end waits for nothing"
 
 
 def test_what_ends_last_is_committed_at_once(
