@@ -225,7 +225,8 @@ class Connection:
 
     async def _hear_of_announced(self) -> list[RawReply]:
         self._announced = None
-        replies = await self._wire.receive(len(_ENVELOPE), self._timeouts.command)
+        count, seconds = len(_ENVELOPE), self._timeouts.command
+        replies = self._wire.received(count) or await self._wire.receive(count, seconds)
         fault = self._wire.fault
         if replies and replies[0].code in _OVERTAKEN:
             raise Overtaken

@@ -96,10 +96,15 @@ class Wire(asyncio.Protocol):
         """
         if len(self._replies) < count and self.fault is None and not self._says_goodbye():
             self._wanted = count
-            await self._wait(seconds)
-        replies, self._replies = self._replies[:count], self._replies[count:]
-        self._owed -= len(replies)
-        return replies
+            try:
+                await self._awaited(seconds)
+            finally:
+                self._waiter = None
+        return self._take(count)
+
+    def received(self, count: int) -> list[RawReply] | None:
+        """Return the next `count` replies if they are here already, else None."""
+        return self._take(count) if len(self._replies) >= count else None
 
     async def make_room(self, seconds: float) -> None:
         """Wait until all is written, a reply comes, or nothing moves for so many seconds."""
@@ -107,9 +112,9 @@ class Wire(asyncio.Protocol):
             self._wanted, self._waits_for_room = 1, True
             self._unsent_bytes = self.transport.get_write_buffer_size()
             try:
-                await self._wait(seconds)
+                await self._awaited(seconds)
             finally:
-                self._waits_for_room = False
+                self._waiter, self._waits_for_room = None, False
 
     def break_off(self, rule: str, text: str) -> None:
         """Cut the connection for a reason; the first one counts."""
@@ -175,7 +180,13 @@ class Wire(asyncio.Protocol):
     def _says_goodbye(self) -> bool:
         return bool(self._replies) and self._replies[-1].code == CLOSING
 
-    async def _wait(self, seconds: float) -> None:
+    def _take(self, count: int) -> list[RawReply]:
+        replies, self._replies = self._replies[:count], self._replies[count:]
+        self._owed -= len(replies)
+        return replies
+
+    def _awaited(self, seconds: float) -> asyncio.Future[None]:
+        """Return what is done once something has come, or for so many seconds nothing has."""
         self._seconds = seconds
         self._deadline = self._loop.time() + seconds
         if self._timer is None:
@@ -183,11 +194,8 @@ class Wire(asyncio.Protocol):
         elif self._timer.when() > self._deadline:
             self._timer.cancel()
             self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         waiter = self._waiter

@@ -1,6 +1,7 @@
 """From a record's bytes to its event; where the registry has to be asked, through an outage."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from consumers.mailer.gate import Answered, Out, Pass, RegistryGate
@@ -19,8 +20,8 @@ class Decoder:
         self._codec = codec
         self._gate = gate
 
-    async def decode(self, value: bytes | None) -> SignupEvent:
-        """Return the event.
+    def decode(self, value: bytes | None) -> SignupEvent | Awaitable[SignupEvent]:
+        """Return the event, or where the registry may have to be asked what to wait for.
 
         Raises:
             Undecodable: the bytes are none.
@@ -30,7 +31,7 @@ class Decoder:
             raise Undecodable("the record has no value")
         if not value.startswith(_CONFLUENT_MAGIC):
             return self._codec.decode(value)
-        return await self._gate.through(lambda: self._registered(value))
+        return self._gate.through(lambda: self._registered(value))
 
     async def _registered(self, value: bytes) -> Pass[SignupEvent]:
         """Decode what names a schema of the registry, which may have to be asked."""

@@ -124,7 +124,9 @@ class Processor:
 
     async def _process(self, job: Job, journey: Journey) -> Completion:
         try:
-            decoded = await self._decoder.decode(job.record.value)
+            decoded = self._decoder.decode(job.record.value)
+            if not isinstance(decoded, SignupEvent):
+                decoded = await decoded
         except (Undecodable, UnknownSchema) as error:
             _log.warning("record.undecodable", position=job.position)
             return self._parts.endings.dead(job, journey, DeadReason.UNDECODABLE, str(error))

@@ -10,6 +10,7 @@ poor one are written again into the newest, so that the row stays short.
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterable
 from mmap import mmap
 from pathlib import Path
@@ -83,11 +84,14 @@ class Journal:
 
     def settled(self, lane: int, keys: Iterable[Key]) -> None:
         """Forget these acceptances of a lane: their transaction is through, or they are void."""
+        waiting, freed = self._waiting, Counter[int]()
         for key in keys:
-            held = self._waiting.get(key)
+            held = waiting.get(key)
             if held is not None and held[1].lane == lane:
-                del self._waiting[key]
-                self._let_go(held[0])
+                del waiting[key]
+                freed[held[0]] += 1
+        for number, count in freed.items():
+            self._let_go(number, count)
 
     def close(self) -> None:
         """Delete what nobody needs; acceptances that still wait stay for the next holder."""
@@ -171,8 +175,9 @@ class Journal:
         for acceptance in held:
             self._write(acceptance)
 
-    def _let_go(self, number: int) -> None:
-        self._counts[number] -= 1
+    def _let_go(self, number: int, count: int = 1) -> None:
+        """Note that so many acceptances of a segment wait no more."""
+        self._counts[number] -= count
         if not self._counts[number] and (number != self._number or self._segment is None):
             del self._counts[number]
             _delete(self._path(number))
