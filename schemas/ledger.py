@@ -18,8 +18,6 @@ _SHORT: Final = HEADER_BYTES + 4 + OWNER_BYTES
 #: What a relay said is kept up to this many characters.
 TEXT_CHARACTERS: Final = 300
 
-#: For the words of closed vocabularies, of which there are few.
-_word: Final = lru_cache(maxsize=1024)(write_string)
 #: Several mails end in one millisecond.
 _instant: Final = lru_cache(maxsize=16)(write_long)
 _SYMBOLS: Final = ("unknown", *(state.value for state in MailState if state != MailState.QUEUED))
@@ -86,10 +84,7 @@ def write_entry(entry: LedgerEntry) -> bytes:
             _head(*entry[:5]),
             _instant(entry.at),
             NULL if due_at is None else VALUE + write_long(due_at),
-            _word(entry.template),
-            _word(entry.tenant),
-            _word(entry.worker),
-            _word(entry.reason),
+            _words(*entry[7:11]),
             write_string(entry.text),
             _tail(*entry[12:]),
         )
@@ -102,6 +97,11 @@ def _head(state: MailState, generation: int, step: int, attempts: int, owner: by
     return b"".join(
         (framing(KIND).header, _STATE_LONGS[state], *(write_long(n) for n in numbers), owner)
     )
+
+
+@lru_cache(maxsize=1024)
+def _words(template: str, tenant: str, worker: str, reason: str) -> bytes:
+    return b"".join([write_string(word) for word in (template, tenant, worker, reason)])
 
 
 @lru_cache(maxsize=1024)

@@ -184,6 +184,10 @@ class Lanes:
         """How many lanes are ours."""
         return len(self._lanes)
 
+    def fed(self) -> Iterable[Assigned]:
+        """Return the partitions with records that wait, and those that are paused for them."""
+        return self._fed.values()
+
     def push(self, polled: Polled) -> list[Partition]:
         """Take in what was read, and return the partitions that were read through.
 
@@ -230,7 +234,7 @@ class Lanes:
                 progress = progress or bool(jobs)
                 begun += jobs
         for assigned in order:
-            if not len(assigned.feed):
+            if not len(assigned.feed) and not assigned.feed.paused:
                 del self._fed[assigned.source]
         return begun
 

@@ -262,7 +262,7 @@ class Poller:
 
     def _regulate(self) -> None:
         pause, resume = [], []
-        for assigned in self._parts.lanes:
+        for assigned in self._parts.lanes.fed():
             if assigned.feed.wants_pause():
                 assigned.feed.paused = True
                 pause.append(assigned.source)

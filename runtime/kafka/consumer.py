@@ -5,7 +5,7 @@ Commits are not its business: the offsets travel in the producer's transactions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -192,20 +192,18 @@ def record_of(message: Message) -> Record:
     if topic is None or partition is None or offset is None:
         raise ConsumerFailed("the client returned a message without a position")
     kind, timestamp = message.timestamp()
+    key, value = message.key(), message.value()
+    # The client knows other forms of headers, too, but only for what is to be written.
+    headers: Headers = tuple(message.headers() or ())  # type: ignore[arg-type]
     return Record(
         topic,
         partition,
         offset,
         timestamp if kind else 0,
-        _raw(message.key()),
-        _raw(message.value()),
-        # The client knows other forms of headers, too, but only for what is to be written.
-        cast(Headers, tuple(message.headers() or ())),
+        key if isinstance(key, bytes) else None,
+        value if isinstance(value, bytes) else None,
+        headers,
     )
-
-
-def _raw(value: object) -> bytes | None:
-    return value if isinstance(value, bytes) else None
 
 
 def _raise_or_log(error: KafkaError, need: str) -> None:
