@@ -130,7 +130,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a fault of ours, which ends the worker
             self._crashed(error)
         finally:
-            self._forget(asyncio.current_task())
+            self._forget(asyncio.current_task(self._loop))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         job = self._forget(task)

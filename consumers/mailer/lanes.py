@@ -125,7 +125,7 @@ class Lanes:
         self._most_pending = most_pending
         self._assigned: dict[tuple[str, int], Assigned] = {}
         self._lanes: dict[int, Lane] = {}
-        #: Those with records that wait.
+        #: Those with records that wait, and those that are paused for them.
         self._fed: dict[Partition, Assigned] = {}
         self._switches = Switches()
         self._held: frozenset[str] = frozenset()
