@@ -28,6 +28,7 @@ MOST_README_LINES = 150
 #: Shown as an example of a name that is refused.
 REFUSED_SETTINGS = {"MAILCASCADE_TIER"}
 TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
+ASSIGNED = re.compile(r"^([A-Z]+) *[:?]?=", re.MULTILINE)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -92,11 +93,13 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
 
 @every_document
 def test_every_make_target_in_a_document_exists(path: Path) -> None:
-    """The Makefile has each target that a reader is told to make."""
-    targets = set(TARGET.findall(_text(ROOT / "Makefile")))
-    named = {target for call in _calls(_text(path), "make") for target in call}
+    """The Makefile has each target that a reader is told to make, and each variable to set."""
+    makefile = _text(ROOT / "Makefile")
+    words = {word for call in _calls(_text(path), "make") for word in call}
+    named = {word for word in words if "=" not in word}
 
-    assert named <= targets
+    assert named <= set(TARGET.findall(makefile))
+    assert {word.partition("=")[0] for word in words - named} <= set(ASSIGNED.findall(makefile))
 
 
 @every_document
