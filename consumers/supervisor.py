@@ -5,6 +5,7 @@ A child ends when its standard input closes, so none outlives a supervisor that 
 
 import asyncio
 import asyncio.subprocess
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -64,7 +65,8 @@ async def _keep(what: Supervision, number: int, stop: StopSignal, clock: Clock) 
         _log.info("worker.spawned", worker=number, pid=child.pid)
         code = await _until_ended(child, stop, what.drain_seconds + _KILL_MARGIN_SECONDS)
         if stop.is_set():
-            return 0 if code == 0 else 1
+            # A worker that has not begun knows nothing of our signal yet, and has nothing in hand.
+            return 0 if code in (0, -signal.SIGTERM) else 1
         if code == _UNUSABLE:
             stop.set("a worker cannot use its settings")
             return code

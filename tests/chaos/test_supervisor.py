@@ -30,6 +30,16 @@ def workers_of(supervisor: Child, kafka: Kafka) -> set[int]:
     return {pid for pid in found if pid != supervisor.pid}
 
 
+def test_workers_that_have_not_begun_are_stopped_in_good_order(
+    kafka: Kafka, catcher: CatcherThread, tmp_path: Path
+) -> None:
+    """They know nothing of the signal yet, and nothing is in their hands."""
+    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
+    with start_worker(environ, tmp_path / "log", TWO) as supervisor:
+        wait_until(lambda: len(workers_of(supervisor, kafka)) == 2, 30, "two workers")
+        assert supervisor.stop() == 0
+
+
 def test_a_killed_worker_is_replaced_and_both_share_the_lanes(
     kafka: Kafka, catcher: CatcherThread, tmp_path: Path
 ) -> None:
