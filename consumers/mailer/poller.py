@@ -97,7 +97,7 @@ class Poller:
         self._running = 0
         #: Whether there was more to begin than the engine may have in hand.
         self._is_full = False
-        self._may_wait = Deadline(parts.clock, 0)
+        self._next_commit = Deadline(parts.clock, 0)
         self._made = 0
         self._dirty: set[Partition] = set()
         self._polled_at = parts.clock.monotonic()
@@ -134,7 +134,7 @@ class Poller:
             self._beat = Deadline(self._parts.clock, _BEAT_SECONDS)
             self._parts.beat()
         self._collect()
-        if not self._is_full or self._may_wait.expired() or self._parts.committer.refused:
+        if not self._is_full or self._next_commit.expired() or self._parts.committer.refused:
             self._submit()
         self._parts.lanes.heed(self._parts.switches())
         self._begin()
@@ -235,7 +235,7 @@ class Poller:
 
     def _submit(self) -> None:
         """Hand what may be committed to the committer."""
-        self._may_wait = Deadline(self._parts.clock, _COMMIT_SECONDS)
+        self._next_commit = Deadline(self._parts.clock, _COMMIT_SECONDS)
         self._parts.committer.check()
         if self._dirty or self._parts.committer.busy:
             # Even with nothing to submit: a transaction may be refused until it is fresh.

@@ -76,16 +76,21 @@ def committer() -> Mock:
 
 
 @pytest.fixture
-def poller(ownership: Ownership, committer: Mock) -> tuple[Poller, Member]:
-    """Return a poll thread and its member of the group."""
+def members() -> list[Member]:
+    """Return the members that the poll thread has made."""
+    return []
+
+
+@pytest.fixture
+def parts(ownership: Ownership, committer: Mock, members: list[Member]) -> PollerParts:
+    """Return what the poll thread works with."""
     clock = ManualClock()
-    members: list[Member] = []
 
     def make(listener: RebalanceListener) -> Member:
         members.append(Member(listener, clock))
         return members[0]
 
-    parts = PollerParts(
+    return PollerParts(
         make_consumer=make,
         topics=TOPOLOGY.consumed,
         lanes=Lanes(TOPOLOGY, most_pending=64),
@@ -102,6 +107,11 @@ def poller(ownership: Ownership, committer: Mock) -> tuple[Poller, Member]:
         max_in_flight=8,
         drain_seconds=1.0,
     )
+
+
+@pytest.fixture
+def poller(parts: PollerParts, members: list[Member]) -> tuple[Poller, Member]:
+    """Return a poll thread and its member of the group."""
     return Poller(parts), members[0]
 
 
@@ -152,40 +162,53 @@ def test_a_refused_transaction_is_repeated_with_fresh_metadata(
     assert member.asked[:3] == [0, 1, 2]
 
 
+class Shift:
+    """A poll thread with a lane that has records to begin, one of which ends in each poll."""
+
+    def __init__(self, parts: PollerParts, poller: tuple[Poller, Member]) -> None:
+        self._parts = parts
+        self._thread, self._member = poller
+        self._jobs: list[Job] = []
+        cast(Mock, parts.engine).dispatch.side_effect = self._jobs.extend
+
+    def work(
+        self, records: int, polls: int, each: Callable[[int], object] = lambda poll: None
+    ) -> None:
+        """Let it poll so often, 20 ms each time, and stop when all that is in hand has ended."""
+        member = self._member
+        member.seconds = 0.02
+
+        def turn() -> None:
+            if member.polls == 1:
+                self._begin(records)
+            each(member.polls)
+            self._end(1)
+            if member.polls == polls:
+                self._end(len(self._jobs))
+                self._thread.stop()
+
+        member.each = turn
+        self._thread.run()
+
+    def _begin(self, records: int) -> None:
+        self._member.listener.assigned(OURS)
+        (lane,) = self._parts.lanes.lanes()
+        lane.ledger = Mock(spec=LaneLedger)
+        self._member.records = [
+            Record(TOPOLOGY.main, 0, offset, 1, None, b"", ()) for offset in range(records)
+        ]
+
+    def _end(self, number: int) -> None:
+        for job in self._jobs[:number]:
+            done = Completion(job.source, job.record.offset)
+            self._parts.reports.put(Finished(job, done))
+        del self._jobs[:number]
+
+
 @pytest.fixture
-def engine(poller: tuple[Poller, Member]) -> "Hand":
-    """Return what has the jobs that have begun."""
-    return Hand(poller[0])
-
-
-class Hand:
-    """An engine in a test's hand: it ends jobs in their order, when told to."""
-
-    def __init__(self, thread: Poller) -> None:
-        self._thread = thread
-        self.jobs: list[Job] = []
-        cast(Mock, thread._parts.engine).dispatch.side_effect = self.jobs.extend
-
-    def end(self, number: int) -> None:
-        """End so many of the jobs that began first."""
-        for job in self.jobs[:number]:
-            self._thread._parts.reports.put(
-                Finished(job, Completion(job.source, job.record.offset))
-            )
-        del self.jobs[:number]
-
-    def stop(self) -> None:
-        """End all, and have the poll thread stop."""
-        self.end(len(self.jobs))
-        self._thread.stop()
-
-
-def _with_a_backlog(thread: Poller, member: Member, records: int) -> None:
-    """Have a lane run that has so many records to begin."""
-    member.listener.assigned(OURS)
-    (lane,) = thread._parts.lanes.lanes()
-    lane.ledger = Mock(spec=LaneLedger)
-    member.records = [Record(TOPOLOGY.main, 0, n, 1, None, b"", ()) for n in range(records)]
+def shift(parts: PollerParts, poller: tuple[Poller, Member]) -> Shift:
+    """Return a poll thread with something to do."""
+    return Shift(parts, poller)
 
 
 def _batches(committer: Mock) -> list[int]:
@@ -194,64 +217,32 @@ def _batches(committer: Mock) -> list[int]:
 
 
 def test_with_a_backlog_what_ended_is_committed_five_times_a_second(
-    poller: tuple[Poller, Member], committer: Mock, engine: Hand
+    shift: Shift, committer: Mock
 ) -> None:
-    """A transaction costs the brokers much, however little is in it."""
-    thread, member = poller
-    member.seconds = 0.02
+    """A transaction costs the brokers much, however little is in it; the end waits for nothing."""
+    shift.work(records=50, polls=26)
 
-    def each() -> None:
-        if member.polls == 1:
-            _with_a_backlog(thread, member, 50)
-        engine.end(1)
-        if member.polls == 26:
-            assert _batches(committer) == [10, 20]
-            engine.stop()
-
-    member.each = each
-    thread.run()
-
-    assert _batches(committer) == [10, 20, 32], "the end waits for nothing"
+    assert _batches(committer) == [10, 20, 32]
 
 
-def test_what_ends_last_is_committed_at_once(
-    poller: tuple[Poller, Member], committer: Mock, engine: Hand
-) -> None:
+def test_what_ends_last_is_committed_at_once(shift: Shift, committer: Mock) -> None:
     """With room in the engine nobody waits for others."""
-    thread, member = poller
-    member.seconds = 0.02
-
-    def each() -> None:
-        if member.polls == 1:
-            _with_a_backlog(thread, member, 7)
-        engine.end(1)
-        if member.polls == 6:
-            engine.stop()
-
-    member.each = each
-    thread.run()
+    shift.work(records=7, polls=6)
 
     assert _batches(committer)[:4] == [1, 2, 3, 4]
 
 
 def test_a_refused_transaction_does_not_wait_for_the_next_one(
-    poller: tuple[Poller, Member], committer: Mock, engine: Hand
+    shift: Shift, committer: Mock, poller: tuple[Poller, Member]
 ) -> None:
     """It is repeated at once, and needs fresh metadata."""
-    thread, member = poller
-    member.seconds = 0.001
 
-    def each() -> None:
-        if member.polls == 1:
-            _with_a_backlog(thread, member, 50)
-        committer.refused = member.polls == 5
-        if member.polls == 8:
-            engine.stop()
+    def each(poll: int) -> None:
+        committer.refused = poll == 5
 
-    member.each = each
-    thread.run()
+    shift.work(records=50, polls=8, each=each)
 
-    assert member.asked[:3] == [0, 1, 5]
+    assert poller[1].asked[:3] == [0, 1, 5]
 
 
 @pytest.mark.parametrize(
