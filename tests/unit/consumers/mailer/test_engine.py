@@ -122,6 +122,17 @@ async def test_abandoning_gives_up_everything_of_a_lane() -> None:
     assert bench.crashes == []
 
 
+async def test_what_has_not_begun_is_given_up_once_however_often_it_is_asked() -> None:
+    """A task that is cancelled before its first step never runs, and is told of all the same."""
+    bench = Bench()
+    bench.engine.dispatch([job(0, b"a"), job(1, b"b")])
+    bench.engine.drain({MAIN})
+    bench.engine.drain({MAIN})
+    await settle()
+    assert bench.started == []
+    assert sorted(r.job.record.offset for r in bench.seen() if isinstance(r, Dropped)) == [0, 1]
+
+
 async def test_a_demand_stops_what_is_in_hand_but_not_what_is_on_the_wire() -> None:
     """The mail ends as withdrawn at once, without waiting for what it waited for."""
     bench = Bench()
