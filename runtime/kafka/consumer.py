@@ -123,10 +123,7 @@ class GroupConsumer:
         if first is not None:
             self._sort(first, polled)
             for message in self._consumer.consume(most - 1, 0) if most > 1 else ():
-                if message.error() is None:
-                    polled.records.append(record_of(message))
-                else:
-                    self._sort(message, polled)
+                self._sort(message, polled)
         return polled
 
     def pause(self, partitions: Sequence[Partition]) -> None:
