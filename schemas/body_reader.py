@@ -5,11 +5,14 @@ time that a general reader needs. What is not as our own writers write it is lef
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from schemas.events import Recipient, SignupEvent
+
+T = TypeVar("T")
 
 _UUID: Final = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -54,7 +57,7 @@ def read_body(value: bytes, at: int) -> SignupEvent | None:
         occurred_at, at = _long(value, at)
         template, at = _string(value, at)
         address, at = _string(value, at)
-        name, at = _optional_string(value, at)
+        name, at = _optional(value, at, _string)
         locale, at = _string(value, at)
         data, at = _map(value, at)
         rest = value[at:]
@@ -69,9 +72,9 @@ def read_body(value: bytes, at: int) -> SignupEvent | None:
 
 def _terms(rest: bytes) -> _Terms:
     tenant, at = _string(rest, 0)
-    not_before, at = _optional_long(rest, at)
-    expires_at, at = _optional_long(rest, at)
-    key, at = _optional_string(rest, at)
+    not_before, at = _optional(rest, at, _long)
+    expires_at, at = _optional(rest, at, _long)
+    key, at = _optional(rest, at, _string)
     # A string that was cut short took its whole length.
     if at != len(rest):
         raise _Unlike
@@ -114,19 +117,12 @@ def _string(value: bytes, at: int) -> tuple[str, int]:
     return value[at:end].decode(), end
 
 
-def _optional_string(value: bytes, at: int) -> tuple[str | None, int]:
+def _optional(
+    value: bytes, at: int, read: Callable[[bytes, int], tuple[T, int]]
+) -> tuple[T | None, int]:
     branch = value[at]
     if branch == _VALUE:
-        return _string(value, at + 1)
-    if branch != _NULL:
-        raise _Unlike
-    return None, at + 1
-
-
-def _optional_long(value: bytes, at: int) -> tuple[int | None, int]:
-    branch = value[at]
-    if branch == _VALUE:
-        return _long(value, at + 1)
+        return read(value, at + 1)
     if branch != _NULL:
         raise _Unlike
     return None, at + 1
