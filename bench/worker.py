@@ -22,7 +22,7 @@ _ROUNDS: Final = 3
 _SOURCE_TIMES: Final = 3
 
 
-class _Best(NamedTuple):
+class Best(NamedTuple):
     """The best of smtp-source's rounds and the best of the workers': those least disturbed."""
 
     source_rate: float
@@ -51,7 +51,7 @@ def run(site: Site, programs: Programs, mails: int) -> list[Row]:
     ]
 
 
-def _measure(site: Site, programs: Programs, processes: int, mails: int) -> _Best:
+def _measure(site: Site, programs: Programs, processes: int, mails: int) -> Best:
     """Let smtp-source and the workers send to one smtp-sink in turns.
 
     A backlog is written at once while the workers wait for it: workers that start on a backlog
@@ -68,14 +68,14 @@ def _measure(site: Site, programs: Programs, processes: int, mails: int) -> _Bes
             sources.append(postfix.send(mail, mails * _SOURCE_TIMES))
             drains.append(backlog.drain(mails * processes))
         pipeline.check_nothing_failed()
-    return _best(sources, drains, mails * _SOURCE_TIMES)
+    return best(sources, drains, mails * _SOURCE_TIMES)
 
 
-def _best(sources: Sequence[SourceRound], drains: Sequence[Drained], sent: int) -> _Best:
+def best(sources: Sequence[SourceRound], drains: Sequence[Drained], sent: int) -> Best:
     """Choose among rounds of smtp-source, each of so many mails, and of workers."""
     source = min(sources, key=lambda each: each.seconds)
     drained = max(drains, key=lambda each: each.mails / each.seconds)
-    return _Best(
+    return Best(
         sent / source.seconds,
         source.cpu_seconds / sent,
         drained.mails / drained.seconds,
