@@ -110,7 +110,7 @@ class _Look(NamedTuple):
     cpu_seconds: float
 
 
-def signup(address: str) -> SignupEvent:
+def signup(address: str, tenant: str = "default") -> SignupEvent:
     """Return a signup event to an address."""
     return SignupEvent(
         event_id=uuid.uuid4(),
@@ -119,5 +119,5 @@ def signup(address: str) -> SignupEvent:
         recipient=Recipient(address, "Ada Lovelace"),
         locale="en",
         data={"confirm_url": "https://app.example.com/confirm?token=0123456789abcdef"},
-        tenant="default",
+        tenant=tenant,
     )

@@ -82,7 +82,7 @@ def _write(pipeline: Pipeline, letters: int) -> None:
                 tenant = SLOW
             elif number < slow + letters // _FAST_SHARE:
                 tenant = FAST
-            event = signup(f"person{number}@example{number % 50}.com")._replace(tenant=tenant)
+            event = signup(f"person{number}@example{number % 50}.com", tenant)
             key = lane_key(event.recipient.address)
             lane = partition_of(key, PARTITIONS)
             headers = list(_marked(causes[number % len(causes)]))

@@ -6,7 +6,8 @@ credentials, our rate) is an outage: the record stays where it is and is tried a
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class Scope(StrEnum):
@@ -51,7 +52,7 @@ _OF_THE_RECIPIENT = frozenset({Phase.RCPT, Phase.DATA, Phase.DOT})
 MAIL_SCOPES = frozenset({Scope.RECIPIENT, Scope.MESSAGE, Scope.TEMPLATE})
 
 
-class Accepted(NamedTuple):
+class Accepted(Struct, frozen=True, gc=False):
     """The relay took the mail. `reply` is its last line, with the queue id if it names one."""
 
     reply: str

@@ -148,7 +148,11 @@ def attempt_of(failure: Failure | Ambiguous, number: int, at: int, worker: str) 
 
 def read_journey(headers: Headers) -> Journey:
     """Read our headers; whatever is absent or damaged has its default."""
-    if _OURS.isdisjoint(dict(headers)):
+    for name, _ in headers:
+        if name in _OURS:
+            break
+    else:
+        # Most mails have none, which takes half the time to find out like this.
         return _BEGINNING
     found = {name: value for name, value in headers if name in _OURS and value is not None}
     if not found:

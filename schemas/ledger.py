@@ -2,7 +2,9 @@
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from schemas.body import NULL, VALUE, write_long, write_string
 from schemas.errors import Undecodable
@@ -31,7 +33,7 @@ def owner_of(tenant: str) -> bytes:
     return blake2b(tenant.encode(), digest_size=OWNER_BYTES).digest() if tenant else NOBODY
 
 
-class LedgerEntry(NamedTuple):
+class LedgerEntry(Struct, frozen=True, gc=False):
     """One change of a mail's state. Instants are milliseconds since the epoch.
 
     (generation, step) says which record of the mail counts from here on. `text` is the relay's last
@@ -58,7 +60,7 @@ class LedgerEntry(NamedTuple):
     enhanced: str | None = None
 
 
-class Standing(NamedTuple):
+class Standing(Struct, frozen=True, gc=False):
     """What the worker keeps of a mail's last entry."""
 
     state: MailState
@@ -67,10 +69,15 @@ class Standing(NamedTuple):
     attempts: int
     owner: bytes
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which record of the mail counts; a later one's is larger."""
+        return self.generation, self.step
+
 
 def standing_of(entry: LedgerEntry) -> Standing:
     """Return what the worker keeps of an entry."""
-    return Standing._make(entry[:5])
+    return Standing(entry.state, entry.generation, entry.step, entry.attempts, entry.owner)
 
 
 def write_entry(entry: LedgerEntry) -> bytes:
@@ -78,15 +85,15 @@ def write_entry(entry: LedgerEntry) -> bytes:
 
     It follows `avro/ledger_entry.v1.avsc` field by field, in a fraction of a general writer's time.
     """
-    due_at = entry.due_at
+    e, due_at = entry, entry.due_at
     return b"".join(
         (
-            _head(*entry[:5]),
-            _instant(entry.at),
+            _head(e.state, e.generation, e.step, e.attempts, e.owner),
+            _instant(e.at),
             NULL if due_at is None else VALUE + write_long(due_at),
-            _words(*entry[7:11]),
-            write_string(entry.text),
-            _tail(*entry[12:]),
+            _words(e.template, e.tenant, e.worker, e.reason),
+            write_string(e.text),
+            _tail(e.scope, e.kind, e.phase, e.rule, e.code, e.enhanced),
         )
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 _BARE: Final = b"7bit"
 _QUOTED: Final = b"quoted-printable"
 _BASE64: Final = b"base64"
@@ -20,7 +22,7 @@ _BOUNDARY: Final = b"--=_"
 _KNOWN_PIECES: Final = 1024
 
 
-class Part(NamedTuple):
+class Part(Struct, frozen=True, gc=False):
     """A MIME part, headers and body. `is_plain`: its line ends are CRLF, no line starts with a dot,
     as is known without looking at all of it again."""
 

@@ -10,7 +10,9 @@ last outage does not begin another one, and does not end it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from retry_topics.failure import Failure, FailureClass, Phase
 
@@ -60,7 +62,7 @@ class Outage:
     since: int
 
 
-class Permit(NamedTuple):
+class Permit(Struct, frozen=True, gc=False):
     """Leave to ask once."""
 
     round: int

@@ -30,26 +30,26 @@ class Concurrency:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._limit = float(most)
+        #: Connections that there may be.
+        self.limit = most
+        self._exact = float(most)
         self.round = 0
-
-    @property
-    def limit(self) -> int:
-        """Connections that there may be."""
-        return int(self._limit)
 
     def accepted(self) -> None:
         """Note a mail that was taken: as many of them as there are connections allow one more."""
-        if self._limit < self.most:
-            self._limit = min(float(self.most), self._limit + 1 / self._limit)
+        if self._exact < self.most:
+            self._set(min(float(self.most), self._exact + 1 / self._exact))
 
     def throttled(self, begun_in: int) -> None:
         """Note a throttle of what began in a round. Those of one round count once."""
         if begun_in == self.round:
             self.round += 1
-            self._limit = max(1.0, self._limit * _DECREASE)
+            self._set(max(1.0, self._exact * _DECREASE))
 
     def crowded(self, standing: int) -> None:
         """Note that the relay takes no connection beside those that stand."""
         self.round += 1
-        self._limit = float(max(1, min(standing, self.limit)))
+        self._set(float(max(1, min(standing, self.limit))))
+
+    def _set(self, exact: float) -> None:
+        self._exact, self.limit = exact, int(exact)

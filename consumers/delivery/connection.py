@@ -151,7 +151,9 @@ class Connection:
         self.reusable = False
         try:
             began = self._watch.now()
-            failure = await self._open_transaction(message, fresh)
+            failure = None
+            if not self._is_opened():
+                failure = await self._open_transaction(message, fresh)
             self._watch.envelope.add(self._watch.now() - began)
             return failure or await self._hand_over(message)
         except SessionFailed as failed:
@@ -200,6 +202,17 @@ class Connection:
             b"DATA\r\n",
         )
 
+    def _is_opened(self) -> bool:
+        """Take the replies to an envelope that is out, if they are here and all is well."""
+        if self._announced is None:
+            return False
+        replies = self._wire.here(len(_ENVELOPE))
+        if replies is None or not _is_open(*replies):
+            return False
+        self._wire.take(len(_ENVELOPE))
+        self._announced = None
+        return True
+
     async def _open_transaction(self, message: Message, fresh: bool) -> Failure | None:
         """Send MAIL, RCPT and DATA; None: the relay waits for the content."""
         if self._needs_reset:
@@ -226,7 +239,7 @@ class Connection:
     async def _hear_of_announced(self) -> list[RawReply]:
         self._announced = None
         count, seconds = len(_ENVELOPE), self._timeouts.command
-        replies = self._wire.received(count) or await self._wire.receive(count, seconds)
+        replies = await self._wire.receive(count, seconds)
         fault = self._wire.fault
         if replies and replies[0].code in _OVERTAKEN:
             raise Overtaken

@@ -1,12 +1,13 @@
 """A mail as it goes to a relay: its envelope and its bytes."""
 
 import re
-from typing import NamedTuple
+
+from msgspec import Struct
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True, gc=False):
     """One mail to one mailbox.
 
     `content` is a complete RFC 5322 message with CRLF line ends, not dot-stuffed. `message_id` is

@@ -6,8 +6,10 @@ no clock, no randomness, so every attempt of a mail has the same bytes.
 """
 
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from consumers.delivery.body import TextPart
 from consumers.delivery.headers import date, one_line, phrase, unstructured
@@ -31,7 +33,7 @@ def mailbox(address: str, name: str | None) -> bytes:
     return b"%b%b<%b>" % (shown, fold, raw)
 
 
-class Assembled(NamedTuple):
+class Assembled(Struct, frozen=True, gc=False):
     """A mail's bytes, its Message-ID with the angle brackets, and its date in Unix milliseconds.
 
     `is_plain` as `Message` has it.

@@ -110,8 +110,13 @@ class ConnectionPool:
         """
         lease = None
         while lease is None:
-            kept = self._idle and not self._waiting
-            lease = self._take_idle() if kept else await self._new_or_next(message)
+            if self._idle and not self._waiting:
+                lease = self._take_idle()
+            elif not self._waiting and self._may_open():
+                self._opening += 1
+                lease = await self._open()
+            else:
+                lease = await self._next_free(message) or await self._open()
         lease.round = self._concurrency.round
         self._busy.add(lease.connection)
         if self._waiting:
@@ -193,8 +198,10 @@ class ConnectionPool:
         return len(self._busy) + len(self._idle) + self._opening
 
     def _may_open(self) -> bool:
-        scouting = self._opening and not self._busy and not self._idle
-        return not scouting and self._standing() < self.limit
+        open_ = len(self._busy) + len(self._idle)
+        if self._opening and not open_:
+            return False
+        return open_ + self._opening < self._concurrency.limit
 
     def _take_idle(self) -> Lease | None:
         """Return the kept connection that was used last, if it is still fit."""
@@ -207,13 +214,6 @@ class ConnectionPool:
                 return lease
             lease.connection.quit()
         return None
-
-    async def _new_or_next(self, message: Message | None) -> Lease | None:
-        """Return a connection; None: there was none to be had, and it is to be asked again."""
-        if not self._waiting and self._may_open():
-            self._opening += 1
-            return await self._open()
-        return await self._next_free(message) or await self._open()
 
     async def _next_free(self, message: Message | None) -> Lease | None:
         """Wait for a connection, or for leave to open one, which counts as opening already."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from jinja2 import (
     Environment,
@@ -13,6 +13,7 @@ from jinja2 import (
     TemplateSyntaxError,
 )
 from jinja2 import Template as Compiled
+from msgspec import Struct
 
 from consumers.delivery.layout import Layout, layout_of
 from consumers.delivery.stylesheet import Uninlinable, inline_styles
@@ -32,7 +33,7 @@ class Unrenderable(ValueError):
     """The event cannot become a mail, and another attempt would not change that."""
 
 
-class Rendered(NamedTuple):
+class Rendered(Struct, frozen=True, gc=False):
     """A mail's texts, rendered: the subject, and the pieces that the others are made up of."""
 
     subject: str

@@ -15,7 +15,7 @@ from consumers.delivery.pool import ConnectionPool
 from consumers.delivery.protocol import Begins
 from consumers.delivery.session import SessionOpener
 from consumers.delivery.wire import GARBLED_REPLY, UNASKED_REPLY
-from retry_topics.failure import Accepted, Failure, Outcome, Phase, Scope
+from retry_topics.failure import Failure, Outcome, Phase, Scope
 from runtime.clock import Clock
 from runtime.logs import get_logger
 
@@ -65,24 +65,7 @@ class SmtpDelivery:
                 await asyncio.sleep(seconds)
             finally:
                 self._paced -= 1
-        outcome = await self._send_once(message, begins)
-        if isinstance(outcome, Accepted) or not _is_out_of_step(outcome):
-            return outcome
-        outcome = await self._send_once(message, begins)
-        if isinstance(outcome, Failure) and _is_out_of_step(outcome):
-            return replace(outcome, scope=Scope.MESSAGE)
-        return outcome
-
-    def figures(self) -> Sequence[RelayFigures]:
-        """Return how the relay stands. From any thread."""
-        figures = RelayFigures(self._name, self._pool.figures(), self._paced, self._watch.read())
-        return (figures,)
-
-    async def close(self) -> None:
-        """Give up every connection."""
-        await self._pool.close()
-
-    async def _send_once(self, message: Message, begins: Begins | None) -> Outcome:
+        stumbled = False
         while True:
             try:
                 lease = await self._pool.acquire(message)
@@ -93,20 +76,34 @@ class SmtpDelivery:
                 if begins is not None and (first := begins()) is not None:
                     await first
                 outcome = await lease.connection.transact(message)
-                return outcome
             except StaleConnection as stale:
                 # Only a kept connection is ever stale and it is not kept again, so this ends.
-                self._pool.forget_idle()
-                if isinstance(stale, Overtaken):
-                    self._pool.promises = False
-                    _log.info("relay.one_mail_at_a_time", relay=self._name)
+                self._forget_idle(stale)
+                continue
             finally:
                 self._pool.release(lease, outcome)
+            if isinstance(outcome, Failure) and _is_out_of_step(outcome):
+                if not stumbled:
+                    stumbled = True
+                    continue
+                outcome = replace(outcome, scope=Scope.MESSAGE)
+            return outcome
+
+    def figures(self) -> Sequence[RelayFigures]:
+        """Return how the relay stands. From any thread."""
+        figures = RelayFigures(self._name, self._pool.figures(), self._paced, self._watch.read())
+        return (figures,)
+
+    async def close(self) -> None:
+        """Give up every connection."""
+        await self._pool.close()
+
+    def _forget_idle(self, stale: StaleConnection) -> None:
+        self._pool.forget_idle()
+        if isinstance(stale, Overtaken):
+            self._pool.promises = False
+            _log.info("relay.one_mail_at_a_time", relay=self._name)
 
 
-def _is_out_of_step(outcome: Outcome) -> bool:
-    return (
-        isinstance(outcome, Failure)
-        and outcome.phase in _TRANSACTION
-        and outcome.rule in _OUT_OF_STEP
-    )
+def _is_out_of_step(failure: Failure) -> bool:
+    return failure.phase in _TRANSACTION and failure.rule in _OUT_OF_STEP

@@ -4,7 +4,9 @@ Owned by one event loop.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from consumers.delivery.blame import Blame, blame
 from consumers.delivery.breaker import Breaker, Moment, Outage, Permit
@@ -29,7 +31,7 @@ class Relay:
     weight: int = 1
 
 
-class Passage(NamedTuple):
+class Passage(Struct, frozen=True):
     """Leave to hand one mail to a relay; the sender's where the relay had refused it."""
 
     permit: Permit

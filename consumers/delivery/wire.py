@@ -100,11 +100,17 @@ class Wire(asyncio.Protocol):
                 await self._awaited(seconds)
             finally:
                 self._waiter = None
-        return self._take(count)
+        return self.take(count)
 
-    def received(self, count: int) -> list[RawReply] | None:
-        """Return the next `count` replies if they are here already, else None."""
-        return self._take(count) if len(self._replies) >= count else None
+    def here(self, count: int) -> list[RawReply] | None:
+        """Return the next `count` replies if all are here already, else None; they stay."""
+        return self._replies[:count] if len(self._replies) >= count else None
+
+    def take(self, count: int) -> list[RawReply]:
+        """Return at most `count` replies that are here already."""
+        replies, self._replies = self._replies[:count], self._replies[count:]
+        self._owed -= len(replies)
+        return replies
 
     async def make_room(self, seconds: float) -> None:
         """Wait until all is written, a reply comes, or nothing moves for so many seconds."""
@@ -179,11 +185,6 @@ class Wire(asyncio.Protocol):
 
     def _says_goodbye(self) -> bool:
         return bool(self._replies) and self._replies[-1].code == CLOSING
-
-    def _take(self, count: int) -> list[RawReply]:
-        replies, self._replies = self._replies[:count], self._replies[count:]
-        self._owed -= len(replies)
-        return replies
 
     def _awaited(self, seconds: float) -> asyncio.Future[None]:
         """Return what is done once something has come, or for so many seconds nothing has."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import assert_never
 from uuid import UUID
 
+from msgspec import structs
+
 from consumers.mailer.completion import Completion
 from consumers.mailer.endings import Endings
 from consumers.mailer.job import Job
@@ -35,14 +37,14 @@ def cancels(command: ControlCommand, standing: Standing | None) -> Standing | No
         return cancelled if command.action is ControlAction.CANCEL else None
     untouched = standing.state is MailState.CANCELLED and standing.owner not in (NOBODY, owner)
     if untouched and command.action is ControlAction.CANCEL:
-        return standing._replace(owner=NOBODY)
+        return structs.replace(standing, owner=NOBODY)
     foreign = owner != NOBODY and standing.owner not in (NOBODY, owner)
     if foreign or standing.state in SETTLED or standing.state is MailState.SENDING:
         return None
     if command.action is ControlAction.DISCARD:
         ends = standing.state in PARKED
-        return standing._replace(state=MailState.DISCARDED) if ends else None
-    return standing._replace(state=MailState.CANCELLED)
+        return structs.replace(standing, state=MailState.DISCARDED) if ends else None
+    return structs.replace(standing, state=MailState.CANCELLED)
 
 
 class Commands:

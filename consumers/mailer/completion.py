@@ -1,7 +1,5 @@
 """Everything that the end of one record causes, to be made durable in one transaction."""
 
-from typing import NamedTuple
-
 from msgspec import Struct
 
 from runtime.kafka.records import OutRecord, Partition
@@ -9,14 +7,14 @@ from schemas.ledger import LedgerEntry, Standing
 from schemas.mail_states import MailState
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """A mail stands differently once its entry is committed; `event_id` has the UUID's 16 bytes."""
 
     event_id: bytes
     standing: Standing
 
 
-class SuppressionChange(NamedTuple):
+class SuppressionChange(Struct, frozen=True, gc=False):
     """A recipient is suppressed, or is not any more, once its record is committed."""
 
     address_hash: bytes

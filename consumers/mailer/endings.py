@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from consumers.delivery.guard import Hold
 from consumers.mailer.completion import Change, Completion, SuppressionChange
@@ -29,7 +29,7 @@ from schemas.switches import Switch, paused_reason, write_key
 _TAKEN_FOR_NOTHING: Final = re.compile(r"254\b.*\bsuppress", re.IGNORECASE | re.DOTALL)
 
 
-class Words(NamedTuple):
+class Words(Struct, frozen=True, gc=False):
     """What an entry says beside the state. `text` is the failure's where it is empty."""
 
     reason: str = ""
@@ -43,6 +43,8 @@ class Endings:
 
     def __init__(self, topology: Topology, worker: str, clock: Clock) -> None:
         self._topology = topology
+        #: Made once: every mail asks for it.
+        self._ledger = topology.ledger
         self._worker = worker
         self._clock = clock
 
@@ -148,7 +150,11 @@ class Endings:
         """A demand decided about a mail that is not in hand; `standing` is the new one."""
         words = words_of(command)
         entry = LedgerEntry(
-            *standing,
+            standing.state,
+            standing.generation,
+            standing.step,
+            standing.attempts,
+            standing.owner,
             at=self._clock.now_ms(),
             worker=self._worker,
             reason=words.reason,
@@ -218,7 +224,8 @@ class Endings:
             _kept(text),
         )
         if isinstance(failure, Failure):
-            return entry._replace(
+            return structs.replace(
+                entry,
                 scope=failure.scope,
                 kind=failure.kind,
                 phase=failure.phase,
@@ -227,12 +234,12 @@ class Endings:
                 enhanced=failure.enhanced,
             )
         if isinstance(failure, Ambiguous):
-            return entry._replace(scope="message", kind="ambiguous", phase="dot")
+            return structs.replace(entry, scope="message", kind="ambiguous", phase="dot")
         return entry
 
     def _record(self, job: Job, event_id: bytes, entry: LedgerEntry) -> OutRecord:
         value = write_entry(entry)
-        return OutRecord(self._topology.ledger, event_id, value, (), job.source.number)
+        return OutRecord(self._ledger, event_id, value, (), job.source.number)
 
 
 def _kept(text: str) -> str:

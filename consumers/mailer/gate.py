@@ -8,7 +8,9 @@ the engine's loop.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from consumers.delivery.blame import Blame
 from consumers.delivery.breaker import Outage
@@ -21,7 +23,7 @@ T = TypeVar("T")
 _LONGEST_SLEEP_SECONDS: Final = 30.0
 
 
-class Answered(NamedTuple, Generic[T]):
+class Answered(Struct, Generic[T], frozen=True):
     """The other side works; this is what it said."""
 
     result: T

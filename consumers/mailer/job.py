@@ -1,7 +1,7 @@
 """One record on its way through the engine, and what the engine reports of it."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from schemas.identity import LANE_KEY_BYTES, mail_id
 _EVENT_ID: Final = "ce_id"
 
 
-class Subject(NamedTuple):
+class Subject(Struct, frozen=True, gc=False):
     """Which mail a record is about, known once it is decoded."""
 
     event_id: bytes
@@ -74,14 +74,14 @@ class Job(Struct, eq=False):
             return None
 
 
-class Finished(NamedTuple):
+class Finished(Struct, frozen=True):
     """The record's work is done; its completion waits to be committed."""
 
     job: Job
     completion: Completion
 
 
-class Intended(NamedTuple):
+class Intended(Struct, frozen=True):
     """The record's work goes on once this is committed; `committed` is called from any thread."""
 
     job: Job
@@ -89,7 +89,7 @@ class Intended(NamedTuple):
     committed: Callable[[], None]
 
 
-class Dropped(NamedTuple):
+class Dropped(Struct, frozen=True):
     """The record was given up before it was sent; it stays where it is in Kafka."""
 
     job: Job

@@ -209,10 +209,10 @@ class Poller:
     def _commit_intended(self, assigned: Assigned, intended: Intended) -> None:
         # What ended before goes first: it may be about the same mail.
         self._submit()
-        job, completion, committed = intended
+        job, completion = intended.job, intended.completion
         completion.made = self._next_made()
         position, epoch = assigned.position, assigned.epoch
-        batch = Batch(job.source, epoch, position, job.ledger, [completion], committed=committed)
+        batch = Batch(job.source, epoch, position, job.ledger, [completion], intended.committed)
         self._parts.committer.submit(batch)
 
     def _next_made(self) -> int:

@@ -136,8 +136,8 @@ class Telemetry:
 
     def read(self, records: Sequence[Record]) -> None:
         """Count records as they come from Kafka."""
-        main = sum(record.topic == self._topology.main for record in records)
-        control = sum(record.topic == self._topology.control for record in records)
+        topics = Counter([record.topic for record in records])
+        main, control = topics[self._topology.main], topics[self._topology.control]
         self._read["main"].inc(main)
         self._read["control"].inc(control)
         self._read["retry"].inc(len(records) - main - control)

@@ -104,7 +104,7 @@ def _of_job(job: Job, completion: Completion, topology: Topology) -> Completion:
 
 
 def _within(record: OutRecord, trace: TraceContext) -> OutRecord:
-    return record._replace(headers=with_context(record.headers, trace))
+    return structs.replace(record, headers=with_context(record.headers, trace))
 
 
 def _tell(span: Span, job: Job, completion: Completion) -> None:

@@ -27,6 +27,7 @@ class TimeOver:
 
 
 Verdict = Proceed | Wait | TimeOver
+_PROCEED: Final = Proceed()
 
 #: For so long a mail waits for a recipient's domain that wants nothing from us, without an attempt:
 #: what RFC 5321 (4.5.4.1) gives a mail, at least four days.
@@ -40,7 +41,7 @@ def triage(event: SignupEvent, journey: Journey, now: int) -> Verdict:
     due_at = max(event.not_before or 0, journey.due_at or 0)
     if event.expires_at is not None and max(now, due_at) >= event.expires_at:
         return TimeOver()
-    return Wait(due_at) if due_at > now else Proceed()
+    return Wait(due_at) if due_at > now else _PROCEED
 
 
 def put_off(event: SignupEvent, seconds: float, now: int) -> Wait | TimeOver:

@@ -6,6 +6,8 @@ from types import ModuleType
 from typing import Final, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from msgspec import structs
+
 from schemas.addresses import parse_address
 from schemas.catalogue import Catalogue
 from schemas.codec import EventCodec, encode
@@ -81,17 +83,19 @@ class Editor:
         if self.row is not None:
             changed = self.row(position) or event
         if self.edit.template is not None:
-            changed = changed._replace(template=self.edit.template)
+            changed = structs.replace(changed, template=self.edit.template)
         if self.edit.data:
-            changed = changed._replace(data={**changed.data, **self.edit.data})
+            changed = structs.replace(changed, data={**changed.data, **self.edit.data})
         if self.transform is not None:
             changed = self._transformed(changed)
         more = self.edit.renew_expiry_ms
         if more is not None and changed.expires_at is not None:
-            changed = changed._replace(expires_at=max(changed.expires_at, now + more))
+            changed = structs.replace(changed, expires_at=max(changed.expires_at, now + more))
         if self.edit.as_new:
             new_id = new_mail_id(self.job, position)
-            changed = changed._replace(event_id=new_id, occurred_at=now, idempotency_key=None)
+            changed = structs.replace(
+                changed, event_id=new_id, occurred_at=now, idempotency_key=None
+            )
         elif changed.recipient.address != event.recipient.address:
             raise EditRefused("another recipient is another mail: use --as-new")
         self._check(event, changed)

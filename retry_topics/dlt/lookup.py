@@ -47,7 +47,7 @@ class Lookup:
                 continue
             for key, standing in of_lane.items():
                 before = found.get(key)
-                if before is None or before[1:3] <= standing[1:3]:
+                if before is None or before.place <= standing.place:
                     found[key] = standing
         return found
 

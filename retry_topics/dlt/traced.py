@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from msgspec import structs
+
 from runtime.kafka.records import OutRecord
 from runtime.trace_context import read_context, with_context
 from runtime.tracing import Beginning, SpanKind, Tracer
@@ -39,6 +41,6 @@ def replaying(
         yield [
             record
             if context is not None and not context.sampled
-            else record._replace(headers=with_context(record.headers, span.context))
+            else structs.replace(record, headers=with_context(record.headers, span.context))
             for record, context in zip(records, contexts, strict=True)
         ]

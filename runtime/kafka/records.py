@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
@@ -12,7 +14,7 @@ class Partition(NamedTuple):
     number: int
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """A record as it was read. `timestamp_ms` is 0 where the broker gave none."""
 
     topic: str
@@ -29,7 +31,7 @@ class Record(NamedTuple):
         return Partition(self.topic, self.partition)
 
 
-class OutRecord(NamedTuple):
+class OutRecord(Struct, frozen=True, gc=False):
     """A record to write. Without `partition` the key chooses it (murmur2, as Java's clients do)."""
 
     topic: str

@@ -215,7 +215,7 @@ class TransactionalProducer:
                 self._produce(record, number, None)
 
     def _produce(self, record: OutRecord, number: int, report: _Report | None) -> None:
-        topic, key, value, headers, _ = record
+        topic, key, value, headers = record.topic, record.key, record.value, record.headers
         while True:
             try:
                 if headers:

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from msgspec import structs
 
 from console.stack.catcher.threaded import CatcherThread
 from console.stack.ports import free_ports
@@ -91,7 +92,7 @@ def test_lag_is_right_with_nobody_alive_with_a_paused_lane_and_in_the_end(
             record = record_of_event(topology, signup(address))
             due = (DUE_AT, str(began - 5_000).encode())
             tier = topology.retry(topology.tiers[1])
-            forwards.append(record._replace(topic=tier, partition=0, headers=(due,)))
+            forwards.append(structs.replace(record, topic=tier, partition=0, headers=(due,)))
         in_transactions(broker.bootstrap, forwards)
         # Three records and their three markers, of which the first two are committed.
         commit(broker.bootstrap, topology, forwards[0].topic, 0, 2)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 
 from consumers.delivery.message import Message
 from consumers.delivery.smtp import SmtpDelivery
@@ -72,7 +73,7 @@ async def test_nothing_is_announced_behind_a_large_mail(
     """While part of it has not reached the socket, a break is known to be before its dot."""
     answer = asyncio.Event()
     server.on(Phase.DOT, Hold(answer), recipient="a@example.org")
-    large = mail("a")._replace(content=mail("a").content + b"line\r\n" * 4_000)
+    large = structs.replace(mail("a"), content=mail("a").content + b"line\r\n" * 4_000)
     sending = [asyncio.ensure_future(delivery.send(each)) for each in (large, mail("b"))]
     await eventually(lambda: "DATA" in server.sessions[0].verbs if server.sessions else False)
 

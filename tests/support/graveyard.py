@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from msgspec import structs
+
 from retry_topics.dlt.desk import Desk, Operator
 from retry_topics.dlt.opening import open_desk
 from retry_topics.dlt.operators import new_job_id
@@ -130,7 +132,9 @@ class Graveyard:
 
     def _event(self, cause: str, event: SignupEvent) -> SignupEvent:
         death = CAUSES[cause]
-        return event._replace(template=death.template) if death.template == "gone" else event
+        return (
+            structs.replace(event, template=death.template) if death.template == "gone" else event
+        )
 
     def _dead(self, grave: Grave) -> OutRecord:
         death = CAUSES[grave.cause]

@@ -168,7 +168,7 @@ class CatchUp:
         except Undecodable:
             return None
         # Negative or too large where a number is none of ours.
-        if (standing[1] | standing[2] | standing[3]) >> NUMBER_BITS:
+        if (standing.generation | standing.step | standing.attempts) >> NUMBER_BITS:
             return None
         # Each of the four numbers before the owner has one byte, so the head tells everything.
         if max(value[HEADER_BYTES : HEADER_BYTES + 4]) < 0x80 and len(self._known) < _MOST_KNOWN:

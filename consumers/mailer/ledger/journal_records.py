@@ -1,22 +1,24 @@
 """The journal's records: length, checksum, payload; and whose file a name stands for."""
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 #: (event id, generation, step): which handing over of which mail.
 Key = tuple[bytes, int, int]
 
 REPLY_CHARACTERS: Final = 300
-_FRAME: Final = Struct("<II")
-_PAYLOAD: Final = Struct("<16sIIIQ")
+_FRAME: Final = struct.Struct("<II")
+_PAYLOAD: Final = struct.Struct("<16sIIIQ")
 _MOST_BYTES: Final = _PAYLOAD.size + 4 * REPLY_CHARACTERS
 
 
-class Acceptance(NamedTuple):
+class Acceptance(Struct, frozen=True, gc=False):
     """One mail that a relay took. `at` is in milliseconds since the epoch."""
 
     lane: int

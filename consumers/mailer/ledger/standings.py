@@ -17,8 +17,13 @@ _NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
 
 def pack(standing: Standing) -> bytes:
     """Return the standing as it is stored; its numbers fit into `NUMBER_BITS`."""
-    state, generation, step, attempts, owner = standing
-    return _PACKED.pack(_NUMBERS[state], generation, step, attempts, owner)
+    return _PACKED.pack(
+        _NUMBERS[standing.state],
+        standing.generation,
+        standing.step,
+        standing.attempts,
+        standing.owner,
+    )
 
 
 def unpack(packed: bytes) -> Standing:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from console.failures import CommandFailed
 from console.operator import NamedMail, named_mails
@@ -79,14 +80,14 @@ class Life:
 
     def add(self, record: OutRecord) -> Record:
         lane = record.partition if self.lane is None else self.lane
-        return self.topics.cluster.add(record._replace(partition=lane))
+        return self.topics.cluster.add(structs.replace(record, partition=lane))
 
     def entry(self, state: MailState, after: int, **fields: Any) -> Record:
         """Write an entry, so many milliseconds after the start."""
         journey = self.journey
         numbers = journey.generation, journey.step, journey.attempts
         entry = LedgerEntry(state, *numbers, owner_of("default"), START + after, worker="w-0")
-        value = write_entry(entry._replace(**fields))
+        value = write_entry(structs.replace(entry, **fields))
         number = self.main.partition
         return self.add(OutRecord(TOPOLOGY.ledger, EVENT.event_id.bytes, value, (), number))
 
@@ -126,7 +127,7 @@ class Life:
         told = [("mc-generation", str(self.journey.generation)), *headers.items()]
         extra = tuple((name, text.encode()) for name, text in told)
         record = record_of_event(TOPOLOGY, EVENT)
-        return self.add(record._replace(headers=record.headers + extra))
+        return self.add(structs.replace(record, headers=record.headers + extra))
 
     def teller(self) -> Teller:
         return Teller(self.topics, TOPOLOGY, EventCodec(None))
@@ -336,7 +337,7 @@ def test_what_cannot_be_decoded_is_told_as_far_as_it_can() -> None:
     """By its headers alone, without a recipient."""
     life = Life()
     life.topics = MemoryTopics()
-    life.add(record_of_event(TOPOLOGY, EVENT)._replace(value=b"junk"))
+    life.add(structs.replace(record_of_event(TOPOLOGY, EVENT), value=b"junk"))
     told = life.told()
     assert (told["state"], told.get("recipient")) == ("queued", None)
 

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ingest.mails import Mail, Mailbox
 from ingest.records import Recorder
@@ -27,8 +28,8 @@ events = st.builds(
 
 
 def mail_of(event: SignupEvent) -> Mail:
-    recipient = event.recipient._asdict()
-    fields = {**event._asdict(), "event_id": str(event.event_id), "recipient": recipient}
+    recipient = structs.asdict(event.recipient)
+    fields = {**structs.asdict(event), "event_id": str(event.event_id), "recipient": recipient}
     return Mail(**{**fields, "recipient": Mailbox(**fields["recipient"])})
 
 

@@ -9,6 +9,7 @@ import pytest
 from fastavro import schemaless_reader, schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from schemas.archive import current_schema
 from schemas.body import write_body
@@ -60,9 +61,9 @@ def test_what_our_writer_writes_is_read_back_from_any_place(
 @given(_events)
 def test_what_a_general_writer_writes_is_read_alike(event: SignupEvent) -> None:
     stream = BytesIO()
-    fields = event._asdict() | {
+    fields = structs.asdict(event) | {
         "event_id": str(event.event_id),
-        "recipient": event.recipient._asdict(),
+        "recipient": structs.asdict(event.recipient),
     }
     schemaless_writer(stream, _SCHEMA, fields)
     assert read_body(stream.getvalue(), 0) == event

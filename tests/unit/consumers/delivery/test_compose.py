@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from consumers.delivery.compose import Composer
 from consumers.delivery.letterhead import Letterhead
@@ -230,7 +231,7 @@ def test_the_idempotency_header_is_the_same_for_every_attempt() -> None:
 
 def test_a_mail_for_later_is_dated_when_it_may_go() -> None:
     """A date of days ago is a mark of spam."""
-    later = event({"name": "x"})._replace(not_before=1_714_731_630_000)
+    later = structs.replace(event({"name": "x"}), not_before=1_714_731_630_000)
 
     content = Composer(catalogue(), Letterhead(Sender("a@example.com"))).compose(later, 0).content
 

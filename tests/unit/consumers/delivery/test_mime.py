@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from consumers.delivery.body import TextPart
 from consumers.delivery.headers import one_line
@@ -205,7 +206,7 @@ def test_a_mail_that_is_called_plain_is(
     mail = Frame("welcome", SENDER, header).assemble(event(), 0, Rendered("s", text, html))
     vouched = Message("<1@x>", "a@x", "b@x", mail.content, mail.is_plain)
 
-    assert vouched.wire_form() == vouched._replace(is_plain=False).wire_form()
+    assert vouched.wire_form() == structs.replace(vouched, is_plain=False).wire_form()
 
 
 def test_a_mail_of_plain_lines_is_called_plain() -> None:

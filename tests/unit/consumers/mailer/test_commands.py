@@ -1,6 +1,7 @@
 """Demands about a mail that nobody has in hand."""
 
 import pytest
+from msgspec import structs
 
 from consumers.mailer.commands import cancels, may_stop
 from consumers.mailer.ledger.judge import Verdict, judge
@@ -33,7 +34,7 @@ def test_a_stranger_changes_nothing(state: MailState) -> None:
     """A tenant can cancel only what is its own; of what is cancelled, only whose demand it was."""
     changed = cancels(demand(tenant="zoo"), standing(state))
     if state is MailState.CANCELLED:
-        assert changed == standing(state)._replace(owner=NOBODY)
+        assert changed == structs.replace(standing(state), owner=NOBODY)
     else:
         assert changed is None
 
@@ -43,7 +44,7 @@ def test_a_stranger_s_demand_does_not_hide_the_owner_s() -> None:
     strange = cancels(demand(tenant="zoo"), None)
     assert strange is not None
     both = cancels(demand(), strange)
-    assert both == strange._replace(owner=NOBODY)
+    assert both == structs.replace(strange, owner=NOBODY)
     assert judge(strange, 0, 0, OWNER) is Verdict.PROCEED
     assert judge(both, 0, 0, OWNER) is Verdict.DROP
 
@@ -59,7 +60,7 @@ def test_a_mail_that_was_never_touched_is_cancelled_before_it_comes() -> None:
     """The entry has the owner of whoever asked, since nobody knows the mail's."""
     expected = Standing(MailState.CANCELLED, 0, 0, 0, OWNER)
     assert cancels(demand(), None) == expected
-    assert cancels(demand(tenant=""), None) == expected._replace(owner=NOBODY)
+    assert cancels(demand(tenant=""), None) == structs.replace(expected, owner=NOBODY)
 
 
 def test_only_what_is_parked_is_discarded() -> None:

@@ -5,6 +5,7 @@ import queue
 from collections.abc import Callable, Iterator
 
 import pytest
+from msgspec import structs
 
 from consumers.mailer.completion import Completion
 from consumers.mailer.engine import Engine, Intentions
@@ -138,7 +139,7 @@ async def test_a_demand_stops_what_is_in_hand_but_not_what_is_on_the_wire() -> N
     bench = Bench()
     waiting, sending, other = job(0, b"a"), job(1, b"b"), job(2, b"c")
     for stoppable in (waiting, sending):
-        stoppable.record = stoppable.record._replace(value=b"stopped")
+        stoppable.record = structs.replace(stoppable.record, value=b"stopped")
     bench.engine.dispatch([waiting, sending, other])
     await settle()
     sending.sending = True
@@ -156,7 +157,7 @@ async def test_a_lane_that_goes_gives_up_even_what_was_withdrawn() -> None:
     """Its next owner reads both the mail and the demand."""
     bench = Bench()
     waiting = job(0, b"a")
-    waiting.record = waiting.record._replace(value=b"stopped")
+    waiting.record = structs.replace(waiting.record, value=b"stopped")
     bench.engine.dispatch([waiting])
     await settle()
     bench.engine.dispatch([job(1, COMMAND)])

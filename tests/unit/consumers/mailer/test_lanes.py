@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from consumers.mailer.completion import Completion
 from consumers.mailer.feed import Feed
@@ -228,8 +229,9 @@ def test_what_waits_for_an_operator_begins_as_soon_as_it_is_resumed() -> None:
     news, other = (SwitchKey(SwitchKind.TEMPLATE, name) for name in ("news", "other"))
     lanes = running()
     held = [
-        record(TIER, offset)._replace(
-            headers=write_journey((), Journey(due_at=NOW + 50, paused=write_key(key)))
+        structs.replace(
+            record(TIER, offset),
+            headers=write_journey((), Journey(due_at=NOW + 50, paused=write_key(key))),
         )
         for offset, key in enumerate((news, other, news))
     ]
@@ -238,7 +240,7 @@ def test_what_waits_for_an_operator_begins_as_soon_as_it_is_resumed() -> None:
     assert begin(lanes, 10, NOW) == []
     lanes.heed(paused(other))
     assert [job.record.offset for job in begin(lanes, 10, NOW)] == [0]
-    read(lanes, held[2]._replace(offset=6))
+    read(lanes, structs.replace(held[2], offset=6))
     assert [job.record.offset for job in begin(lanes, 10, NOW)] == [6]
     assert lanes.next_wake() == NOW + 30
     assert [job.record.offset for job in begin(lanes, 10, NOW + 50)] == [5, 1]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_OFF
 from opentelemetry.trace import StatusCode
@@ -241,7 +242,7 @@ def test_what_is_no_event_is_dead_in_its_trace_and_in_the_log(
     """By the id in its headers, if it has one; a repeat is dropped."""
     mail = post(world)
     world.rest()
-    world.kafka.write(mail.record._replace(value=b"junk"), mail.lane)
+    world.kafka.write(structs.replace(mail.record, value=b"junk"), mail.lane)
     world.kafka.write(mail.record, mail.lane)
     world.rest()
     states = [(span.attributes or {})["mailcascade.state"] for span in spans.all("process")]

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from retry_topics.again import to_main
 from retry_topics.dlt.replay import Rewritten, TooLarge, replayed
@@ -94,10 +95,10 @@ def test_a_record_that_would_be_too_large_goes_without_its_history() -> None:
     """The main topic takes less than the dead-letter topic."""
     dead = dead_record("t.dlt", EVENT, journey_of([REFUSED] * 4), 4)
     room = MAIN_MESSAGE_BYTES - 1_200
-    tight = dead._replace(headers=(*dead.headers, ("x-large", b"x" * room)))
+    tight = structs.replace(dead, headers=(*dead.headers, ("x-large", b"x" * room)))
     made = replayed(letter_of(tight), message_of(tight), None, "j", TOPOLOGY)
 
     assert HISTORY not in dict(made.record.headers)
-    full = dead._replace(headers=(*dead.headers, ("x-large", b"x" * MAIN_MESSAGE_BYTES)))
+    full = structs.replace(dead, headers=(*dead.headers, ("x-large", b"x" * MAIN_MESSAGE_BYTES)))
     with pytest.raises(TooLarge):
         replayed(letter_of(full), message_of(full), None, "j", TOPOLOGY)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from consumers.mailer.ledger import journal as journals
@@ -59,7 +60,8 @@ def test_records_are_read_as_they_were_written(written: list[Acceptance]) -> Non
     """Whatever the relay said; what no UTF-8 can hold becomes a question mark."""
     content = b"".join(map(write_record, written))
     encodable = [
-        a._replace(reply=a.reply.encode(errors="replace").decode(errors="replace")) for a in written
+        structs.replace(a, reply=a.reply.encode(errors="replace").decode(errors="replace"))
+        for a in written
     ]
 
     assert list(read_records(content)) == encodable
