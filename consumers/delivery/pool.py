@@ -14,7 +14,7 @@ that is out is asked once, and wrong credentials are shown once.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, Protocol
 
 from consumers.delivery.concurrency import Concurrency, is_throttle
@@ -99,6 +99,11 @@ class ConnectionPool:
     def limit(self) -> int:
         """Connections that the relay is trusted to take at the moment."""
         return self._concurrency.limit
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The owner. Asked for once: to find it out is a call to the system."""
+        return asyncio.get_running_loop()
 
     async def acquire(self, message: Message | None = None) -> Lease:
         """Return a connection, waiting for one if need be.
@@ -217,7 +222,7 @@ class ConnectionPool:
 
     async def _next_free(self, message: Message | None) -> Lease | None:
         """Wait for a connection, or for leave to open one, which counts as opening already."""
-        future: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Lease | None] = self._loop.create_future()
         turn = _Turn(future, message)
         self._waiting.append(turn)
         try:
@@ -300,7 +305,7 @@ class ConnectionPool:
         """Make sure that connections which nobody asks for again are given up, too."""
         if self._idle:
             left = LONGEST_IDLE_SECONDS - (now - self._idle[0].idle_since)
-            self._sweep = asyncio.get_running_loop().call_later(max(0.05, left), self.sweep)
+            self._sweep = self._loop.call_later(max(0.05, left), self.sweep)
 
     def sweep(self) -> None:
         """Give up what has been idle for too long; done as often as it takes."""
