@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 from jinja2 import Environment, nodes
 from markupsafe import escape
 
+from consumers.delivery.bare import Filled, Mould
+
 #: With more conditions there would be too many ways to leave parts out.
 _MOST_TESTS: Final = 8
 _MARKUP: Final = re.compile(r"[&<>'\"]")
@@ -37,10 +39,10 @@ _Text = tuple["str | _Hole | _Branch", ...]
 
 
 class _Flat(NamedTuple):
-    """Pieces of a text with gaps, and for each variable the gaps that its value goes into."""
+    """A text with gaps, and the variables whose values go into them."""
 
-    pieces: list[str]
-    gaps: tuple[tuple[str, tuple[int, ...]], ...]
+    mould: Mould
+    names: tuple[str, ...]
 
 
 class Layout:
@@ -53,8 +55,8 @@ class Layout:
         #: One for each way to leave parts out that has come up: which tests were not empty.
         self._flat: dict[tuple[bool, ...], _Flat] = {}
 
-    def pieces(self, values: Mapping[str, str]) -> list[str]:
-        """Return the pieces that make up the text.
+    def fill(self, values: Mapping[str, str]) -> Filled:
+        """Return the text, still in its mould.
 
         Raises:
             LookupError: a variable is missing that the source needs, or may need.
@@ -64,14 +66,10 @@ class Layout:
         if flat is None:
             given = {name for name, full in zip(self._tests, shape, strict=True) if full}
             flat = self._flat[shape] = _flatten(self._text, given)
-        pieces = flat.pieces.copy()
-        for name, gaps in flat.gaps:
-            value = values[name]
-            if self._escapes and _MARKUP.search(value) is not None:
-                value = str(escape(value))
-            for gap in gaps:
-                pieces[gap] = value
-        return pieces
+        put = [values[name] for name in flat.names]
+        if self._escapes:
+            put = [str(escape(value)) if _MARKUP.search(value) else value for value in put]
+        return Filled(flat.mould, put)
 
 
 def layout_of(source: str, environment: Environment) -> Layout | None:
@@ -133,7 +131,7 @@ def _flatten(text: _Text, given: set[str]) -> _Flat:
             if isinstance(part, _Hole):
                 gaps.setdefault(part.name, []).append(len(pieces))
                 pieces.append("")
-    return _Flat(pieces, tuple((name, tuple(places)) for name, places in gaps.items()))
+    return _Flat(Mould(pieces, list(gaps.values())), tuple(gaps))
 
 
 def _chosen(text: _Text, given: set[str]) -> Iterable[str | _Hole]:

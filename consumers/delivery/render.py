@@ -1,6 +1,6 @@
 """Renders an event's template: Jinja2, compiled once per template and locale, HTML escaped."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -15,6 +15,7 @@ from jinja2 import (
 from jinja2 import Template as Compiled
 from msgspec import Struct
 
+from consumers.delivery.bare import Filled, text_of
 from consumers.delivery.layout import Layout, layout_of
 from consumers.delivery.stylesheet import Uninlinable, inline_styles
 from schemas.catalogue import Catalogue, Template
@@ -34,11 +35,11 @@ class Unrenderable(ValueError):
 
 
 class Rendered(Struct, frozen=True, gc=False):
-    """A mail's texts, rendered: the subject, and the pieces that the others are made up of."""
+    """A mail's texts, rendered: the subject, and the others, perhaps still in their moulds."""
 
     subject: str
-    text: Sequence[str]
-    html: Sequence[str]
+    text: str | Filled
+    html: str | Filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,11 @@ class _Source:
     compiled: Compiled
     layout: Layout | None = None
 
-    def pieces(self, values: Mapping[str, str], known: MutableMapping[str, Any]) -> Sequence[str]:
-        """Return the pieces of the text; `known` are the environment's globals."""
+    def fill(self, values: Mapping[str, str], known: MutableMapping[str, Any]) -> str | Filled:
+        """Put in the values; `known` are the environment's globals."""
         if self.layout is not None:
             try:
-                return self.layout.pieces(values)
+                return self.layout.fill(values)
             except LookupError:
                 # Jinja says what is wrong, if anything is.
                 pass
@@ -122,9 +123,9 @@ class Renderer:
         values = {**compiled.defaults, **extra, **event.data}
         try:
             return Rendered(
-                "".join(compiled.subject.pieces(values, compiled.globals)),
-                compiled.text.pieces(values, compiled.globals),
-                compiled.html.pieces(values, compiled.globals),
+                text_of(compiled.subject.fill(values, compiled.globals)),
+                compiled.text.fill(values, compiled.globals),
+                compiled.html.fill(values, compiled.globals),
             )
         except _TEMPLATE_FAULTS as error:
             raise Unrenderable(f"template {event.template!r} fails: {error}") from error
@@ -179,8 +180,8 @@ def _empty_optional(template: Template) -> dict[str, str]:
     return {name: "" for name, variable in template.variables.items() if not variable.required}
 
 
-def _run(template: Compiled, values: dict[str, Any], known: MutableMapping[str, Any]) -> list[str]:
-    """Do as `template.generate` does without copying the values, which takes most of its time.
+def _run(template: Compiled, values: dict[str, Any], known: MutableMapping[str, Any]) -> str:
+    """Do as `template.render` does without copying the values, which takes most of its time.
 
     `known` are the environment's globals. Those of the template are the same in a view that is slow
     to go through.
@@ -189,4 +190,4 @@ def _run(template: Compiled, values: dict[str, Any], known: MutableMapping[str, 
     context = environment.context_class(
         environment, values, template.name, template.blocks, globals=known
     )
-    return list(template.root_render_func(context))
+    return "".join(template.root_render_func(context))

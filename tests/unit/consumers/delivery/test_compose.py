@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from consumers.delivery.bare import text_of
 from consumers.delivery.compose import Composer
 from consumers.delivery.letterhead import Letterhead
 from consumers.delivery.render import Renderer, Unrenderable
@@ -59,8 +60,8 @@ def test_values_are_escaped_in_html_only() -> None:
     """Markup in a value is text in the HTML part and stays as it is in the others."""
     rendered = Renderer(catalogue()).render(event({"name": "<b>&"}))
 
-    assert "".join(rendered.html) == "<p>&lt;b&gt;&amp;</p>"
-    assert "".join(rendered.text) == "Hi <b>&"
+    assert text_of(rendered.html) == "<p>&lt;b&gt;&amp;</p>"
+    assert text_of(rendered.text) == "Hi <b>&"
     assert rendered.subject == "S <b>&"
 
 
@@ -69,14 +70,14 @@ def test_values_are_never_templates(value: str) -> None:
     """Jinja in a value is not run, whatever it says."""
     rendered = Renderer(catalogue()).render(event({"name": "{{ 7*7 }}" + value}))
 
-    assert "".join(rendered.text) == "Hi {{ 7*7 }}" + value
+    assert text_of(rendered.text) == "Hi {{ 7*7 }}" + value
 
 
 def test_an_optional_variable_that_is_missing_is_empty() -> None:
     """It can be asked for and written without an error."""
     renderer = Renderer(catalogue(text="a{% if note %}!{% endif %}{{ note }}b"))
 
-    assert "".join(renderer.render(event({"name": "x"})).text) == "ab"
+    assert text_of(renderer.render(event({"name": "x"})).text) == "ab"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_rules_are_inlined_before_the_first_mail() -> None:
 
     rendered = Renderer(catalogue(html=f"{style}<p>x</p>")).render(event({"name": "red"}))
 
-    assert "".join(rendered.html) == '<p style="color: red">x</p>'
+    assert text_of(rendered.html) == '<p style="color: red">x</p>'
     with pytest.raises(BrokenCatalogue, match=r"greeting/en/body\.html\.j2: line 1: the class"):
         Renderer(catalogue(html=f'{style}<p class="{{{{ name }}}}">x</p>'))
 
@@ -143,12 +144,12 @@ def test_an_included_source_is_escaped_as_the_one_around_it() -> None:
     """A text that is included into HTML cannot bring markup."""
     renderer = Renderer(catalogue(html='{% include "greeting/en/body.txt" %}'))
 
-    assert "".join(renderer.render(event({"name": "<b>"})).html) == "Hi &lt;b&gt;"
+    assert text_of(renderer.render(event({"name": "<b>"})).html) == "Hi &lt;b&gt;"
 
 
 def test_the_locale_falls_back() -> None:
     """A region's wish is met by its language."""
-    assert "".join(Renderer(catalogue()).render(event({"name": "x"}, locale="de-AT")).text) == "de"
+    assert text_of(Renderer(catalogue()).render(event({"name": "x"}, locale="de-AT")).text) == "de"
 
 
 BUILT_IN = Catalogue.load(DEFAULT_DIRECTORY)

@@ -54,8 +54,8 @@ def test_a_layout_says_what_jinja_says(
     layout = layout_of(source, environment)
     assert layout is not None
     expected = environment.from_string(source).render(values)
-    assert "".join(layout.pieces(values)) == expected
-    assert "".join(layout.pieces(values)) == expected, "the second mail is like the first"
+    assert layout.fill(values).text() == expected
+    assert layout.fill(values).text() == expected, "the second mail is like the first"
 
 
 @given(_sources, st.dictionaries(_names, st.text(max_size=3)))
@@ -64,7 +64,7 @@ def test_what_is_missing_is_refused_or_not_needed(source: str, values: dict[str,
     assert layout is not None
     compiled = _PLAIN.from_string(source)
     try:
-        shown = "".join(layout.pieces(values))
+        shown = layout.fill(values).text()
     except LookupError:
         return
     assert shown == compiled.render(values)
@@ -74,7 +74,7 @@ def test_a_missing_variable_is_a_lookup_error_where_jinja_minds_it() -> None:
     layout = layout_of("{{ name }}", _PLAIN)
     assert layout is not None
     with pytest.raises(LookupError):
-        layout.pieces({})
+        layout.fill({})
     with pytest.raises(UndefinedError):
         _PLAIN.from_string("{{ name }}").render()
 
