@@ -49,12 +49,29 @@ def write_long(number: int) -> bytes:
     rest = (number << 1) ^ (number >> 63)
     if rest >> 64:
         raise ValueError(f"{number} does not fit into 64 bits")
+    return _seven_bits_a_byte(rest)
+
+
+def write_instant(at: int) -> bytes:
+    """Write a long that is an instant, milliseconds since the epoch, as `write_long` does.
+
+    Those that belong together differ in their first byte.
+    """
+    return _FIRST[at & 0x3F] + _later(at >> 6) if 0x3F < at < _FAR else write_long(at)
+
+
+def _seven_bits_a_byte(rest: int) -> bytes:
     written = bytearray()
     while rest > 0x7F:
         written.append(rest & 0x7F | 0x80)
         rest >>= 7
     written.append(rest)
     return bytes(written)
+
+
+_FAR: Final = 1 << 48
+_FIRST: Final = tuple(bytes([bits << 1 | 0x80]) for bits in range(0x40))
+_later: Final = lru_cache(maxsize=64)(_seven_bits_a_byte)
 
 
 #: The branches of a union of null and one type.

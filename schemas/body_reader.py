@@ -21,6 +21,12 @@ _MOST_BYTES: Final = 10
 _BITS: Final = 64
 #: What takes more than one byte is larger; the lowest bit is the sign.
 _ONE_BYTE: Final = 0x7F
+#: The length that a byte tells by itself; -1: it is not all of a length, or of none.
+_LENGTHS: Final = tuple(-1 if byte > _ONE_BYTE or byte & 1 else byte >> 1 for byte in range(256))
+#: Instants from 1970 to 2039, milliseconds since the epoch, have so many bytes.
+_INSTANT_BYTES: Final = 6
+_INSTANT_MASK: Final = 0x80_80_80_80_80_80
+_INSTANT_MARKS: Final = 0x00_80_80_80_80_80
 #: The branches of a union with null.
 _NULL: Final = 0
 _VALUE: Final = 2
@@ -54,7 +60,7 @@ def read_body(value: bytes, at: int) -> SignupEvent | None:
     try:
         text, at = _string(value, at)
         event_id = read_event_id(text)
-        occurred_at, at = _long(value, at)
+        occurred_at, at = _instant(value, at)
         template, at = _string(value, at)
         address, at = _string(value, at)
         name, at = _optional(value, at, _string)
@@ -102,16 +108,25 @@ def _long(value: bytes, at: int) -> tuple[int, int]:
     return (raw >> 1) ^ -(raw & 1), at
 
 
+def _instant(value: bytes, at: int) -> tuple[int, int]:
+    """Read a long that is most likely an instant of our time."""
+    raw = int.from_bytes(value[at : at + _INSTANT_BYTES], "little")
+    if raw & _INSTANT_MASK != _INSTANT_MARKS:
+        return _long(value, at)
+    # Seven bits of each byte. Of a value that ends too early, what comes next will be missed.
+    low = raw & 0x7F | raw >> 1 & 0x3F80 | raw >> 2 & 0x1FC000
+    high = raw >> 24 & 0x7F | raw >> 25 & 0x3F80 | raw >> 26 & 0x1FC000
+    raw = high << 21 | low
+    return (raw >> 1) ^ -(raw & 1), at + _INSTANT_BYTES
+
+
 def _string(value: bytes, at: int) -> tuple[str, int]:
-    length = value[at]
-    if length > _ONE_BYTE:
+    length = _LENGTHS[value[at]]
+    if length < 0:
         length, at = _long(value, at)
         if length < 0:
             raise _Unlike
-    elif length & 1:
-        raise _Unlike
     else:
-        length >>= 1
         at += 1
     end = at + length
     return value[at:end].decode(), end

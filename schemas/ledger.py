@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.body import NULL, VALUE, write_long, write_string
+from schemas.body import NULL, VALUE, write_instant, write_long, write_string
 from schemas.errors import Undecodable
 from schemas.framing import HEADER_BYTES, framing
 from schemas.mail_states import MailState
@@ -20,8 +20,6 @@ _SHORT: Final = HEADER_BYTES + 4 + OWNER_BYTES
 #: What a relay said is kept up to this many characters.
 TEXT_CHARACTERS: Final = 300
 
-#: Several mails end in one millisecond.
-_instant: Final = lru_cache(maxsize=16)(write_long)
 _SYMBOLS: Final = ("unknown", *(state.value for state in MailState if state != MailState.QUEUED))
 _STATE_LONGS: Final = {symbol: write_long(number) for number, symbol in enumerate(_SYMBOLS)}
 _STATES: Final = tuple(MailState(symbol) if symbol != "unknown" else None for symbol in _SYMBOLS)
@@ -89,7 +87,7 @@ def write_entry(entry: LedgerEntry) -> bytes:
     return b"".join(
         (
             _head(e.state, e.generation, e.step, e.attempts, e.owner),
-            _instant(e.at),
+            write_instant(e.at),
             NULL if due_at is None else VALUE + write_long(due_at),
             _words(e.template, e.tenant, e.worker, e.reason),
             write_string(e.text),
