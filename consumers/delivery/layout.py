@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from jinja2 import Environment, nodes
 from markupsafe import escape
+from msgspec import Struct
 
 from consumers.delivery.bare import Filled, Mould
 
@@ -38,7 +39,7 @@ class _Hole(NamedTuple):
 _Text = tuple["str | _Hole | _Branch", ...]
 
 
-class _Flat(NamedTuple):
+class _Flat(Struct, frozen=True):
     """A text with gaps, and the variables whose values go into them."""
 
     mould: Mould

@@ -14,7 +14,7 @@ that is out is asked once, and wrong credentials are shown once.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Final, Protocol
 
 from consumers.delivery.concurrency import Concurrency, is_throttle
@@ -72,6 +72,8 @@ class ConnectionPool:
     def __init__(self, opener: Opener, size: int, clock: Clock) -> None:
         self._opener = opener
         self._clock = clock
+        #: The owner, once somebody has waited: to find it out is a call to the system.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._concurrency = Concurrency(size)
         #: The longest idle one first.
         self._idle: deque[Lease] = deque()
@@ -99,11 +101,6 @@ class ConnectionPool:
     def limit(self) -> int:
         """Connections that the relay is trusted to take at the moment."""
         return self._concurrency.limit
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        """The owner. Asked for once: to find it out is a call to the system."""
-        return asyncio.get_running_loop()
 
     async def acquire(self, message: Message | None = None) -> Lease:
         """Return a connection, waiting for one if need be.
@@ -222,7 +219,10 @@ class ConnectionPool:
 
     async def _next_free(self, message: Message | None) -> Lease | None:
         """Wait for a connection, or for leave to open one, which counts as opening already."""
-        future: asyncio.Future[Lease | None] = self._loop.create_future()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Lease | None] = loop.create_future()
         turn = _Turn(future, message)
         self._waiting.append(turn)
         try:
@@ -305,7 +305,7 @@ class ConnectionPool:
         """Make sure that connections which nobody asks for again are given up, too."""
         if self._idle:
             left = LONGEST_IDLE_SECONDS - (now - self._idle[0].idle_since)
-            self._sweep = self._loop.call_later(max(0.05, left), self.sweep)
+            self._sweep = asyncio.get_running_loop().call_later(max(0.05, left), self.sweep)
 
     def sweep(self) -> None:
         """Give up what has been idle for too long; done as often as it takes."""

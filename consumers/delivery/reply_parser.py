@@ -6,7 +6,9 @@ A reply is any number of lines with "-" and one without, all with one code from 
 Everything else is no SMTP, and nothing that follows it can be trusted.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 #: RFC 5321 asks for 512 bytes a line; some relays put whole URLs there.
 LONGEST_LINE: Final = 4096
@@ -17,7 +19,7 @@ MOST_REPLIES: Final = 64
 _CODES: Final = {str(code).encode(): code for code in range(200, 600)}
 
 
-class RawReply(NamedTuple):
+class RawReply(Struct, frozen=True, gc=False):
     """One reply: its code, and its lines without codes and line ends, joined by LF."""
 
     code: int

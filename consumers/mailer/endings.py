@@ -28,6 +28,9 @@ from schemas.switches import Switch, paused_reason, write_key
 #: What Oracle says of a mail that it takes and does not send on: 254 4.7.1 Suppression for user ...
 _TAKEN_FOR_NOTHING: Final = re.compile(r"254\b.*\bsuppress", re.IGNORECASE | re.DOTALL)
 
+#: Looked up once: of an enumeration, members are found slowly.
+_SENT: Final = MailState.SENT
+
 
 class Words(Struct, frozen=True, gc=False):
     """What an entry says beside the state. `text` is the failure's where it is empty."""
@@ -56,7 +59,7 @@ class Endings:
         """The relay took the mail, though it may say that it sends it to nobody."""
         nothing = reply.startswith("254") and _TAKEN_FOR_NOTHING.match(reply)
         reason = "relay-suppressed" if nothing else ""
-        return self._settled(job, journey, MailState.SENT, Words(reason, reply))
+        return self._settled(job, journey, _SENT, Words(reason, reply))
 
     def expired(
         self, job: Job, journey: Journey, failure: Failure | Ambiguous | None

@@ -62,7 +62,7 @@ class Engine:
         self._work = work
         self._report = report
         self._crashed = crashed
-        self._tasks: dict[asyncio.Task[None], Job] = {}
+        self._tasks: dict[Job, asyncio.Task[None]] = {}
         self._tails: dict[_ChainKey, asyncio.Task[None]] = {}
 
     def dispatch(self, jobs: Sequence[Job]) -> None:
@@ -88,24 +88,24 @@ class Engine:
             key = (job.source.number, job.record.key)
             before = self._tails.get(key) if job.record.key is not None else None
             task = self._loop.create_task(self._run(job, before))
-            self._tasks[task] = job
+            self._tasks[job] = task
             self._tails[key] = task
 
     def _withdraw(self, lane: int, stops: Callable[[Job], bool]) -> None:
-        for task, job in self._tasks.items():
+        for job, task in self._tasks.items():
             if job.source.number == lane and not job.sending and stops(job):
                 job.withdrawn = True
-                self._give_up(task)
+                self._give_up(job, task)
 
     def _cancel(self, sources: Collection[Partition], even_sending: bool) -> None:
-        for task, job in list(self._tasks.items()):
+        for job, task in list(self._tasks.items()):
             if job.source in sources and (even_sending or not job.sending):
                 job.withdrawn = False
-                self._give_up(task)
+                self._give_up(job, task)
 
-    def _give_up(self, task: asyncio.Task[None]) -> None:
+    def _give_up(self, job: Job, task: asyncio.Task[None]) -> None:
         """Cancel a task, which ends unseen where it has not begun."""
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda _: self._ended(job))
         task.cancel()
 
     async def _run(self, job: Job, before: asyncio.Task[None] | None) -> None:
@@ -130,21 +130,21 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a fault of ours, which ends the worker
             self._crashed(error)
         finally:
-            self._forget(asyncio.current_task(self._loop))
+            self._forget(job)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        job = self._forget(task)
-        if job is not None:
+    def _ended(self, job: Job) -> None:
+        if self._forget(job):
             self._report(Dropped(job))
 
-    def _forget(self, task: asyncio.Task[None] | None) -> Job | None:
-        """Forget a task that ends; return its job, None where it is forgotten already."""
-        job = self._tasks.pop(task, None) if task is not None else None
-        if job is not None:
-            key = (job.source.number, job.record.key)
-            if self._tails.get(key) is task:
-                del self._tails[key]
-        return job
+    def _forget(self, job: Job) -> bool:
+        """Forget the task of a job, which ends; return False where it is forgotten already."""
+        task = self._tasks.pop(job, None)
+        if task is None:
+            return False
+        key = (job.source.number, job.record.key)
+        if self._tails.get(key) is task:
+            del self._tails[key]
+        return True
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:

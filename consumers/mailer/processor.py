@@ -43,6 +43,8 @@ from schemas.manifest import OnAmbiguous
 from schemas.privacy import address_hash
 
 _log = get_logger("mailer")
+#: Looked up once: of an enumeration, members are found slowly.
+_DROP, _IN_DOUBT, _HOLD = Verdict.DROP, Verdict.IN_DOUBT, OnAmbiguous.HOLD
 #: A mail that has waited for longer than this is looked at again before it is handed over.
 _LONG_WAIT_SECONDS: Final = 1.0
 
@@ -153,14 +155,14 @@ class Processor:
             return None
         standing = ledger.standing(subject.event_id)
         verdict = judge(standing, journey.generation, journey.step, subject.owner)
-        if verdict is Verdict.DROP:
+        if verdict is _DROP:
             self._parts.telemetry.dropped()
             return endings.dropped(job)
         reply = ledger.accepted_before(subject.key(journey))
         if reply is not None:
             self._parts.telemetry.recovered()
             return endings.sent(job, journey, reply)
-        if verdict is Verdict.IN_DOUBT:
+        if verdict is _IN_DOUBT:
             text = "the worker ended while it handed the mail over: accepted or not, unknown"
             return endings.dead(job, journey, DeadReason.HELD, text)
         return None
@@ -208,7 +210,7 @@ class Processor:
             return False
 
     def _holds(self, template: str) -> bool:
-        return self._parts.catalogue.get(template).on_ambiguous is OnAmbiguous.HOLD
+        return self._parts.catalogue.get(template).on_ambiguous is _HOLD
 
     def _compose(self, job: Job, journey: Journey, event: SignupEvent) -> Message | Completion:
         endings = self._parts.endings

@@ -29,6 +29,8 @@ _REPLAYABLE = frozenset(
         MailState.HELD,
     }
 )
+#: What becomes of most: members of an enumeration are found slowly.
+_PROCEED = Verdict.PROCEED
 _WAITING = frozenset({MailState.RETRY, MailState.SCHEDULED})
 
 
@@ -39,7 +41,7 @@ def judge(standing: Standing | None, generation: int, step: int, owner: bytes) -
     IN_DOUBT: this very record was being handed to the relay when its worker ended.
     """
     if standing is None or _is_foreign_cancel(standing, owner):
-        return Verdict.PROCEED
+        return _PROCEED
     if generation != standing.generation:
         later = generation > standing.generation and standing.state in _REPLAYABLE
         return Verdict.PROCEED if later else Verdict.DROP

@@ -5,7 +5,7 @@ records from the moment it is made; should it never be committed, the lane is gi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from consumers.mailer.completion import Change, Completion, SuppressionChange
 from consumers.mailer.ledger.store import Changes
@@ -13,6 +13,8 @@ from schemas.control import ControlCommand
 from schemas.ledger import Standing
 from schemas.mail_states import MailState
 
+#: Looked up once: of an enumeration, members are found slowly.
+_SENT: Final = MailState.SENT
 #: One record of a mail: event id, generation, step.
 RecordKey = tuple[bytes, int, int]
 
@@ -83,7 +85,7 @@ class LaneLedger:
         for change in changes:
             if self._changes.get(change.event_id) is change.standing:
                 del self._changes[change.event_id]
-            if change.standing.state is MailState.SENT:
+            if change.standing.state is _SENT:
                 standing = change.standing
                 done.append((change.event_id, standing.generation, standing.step))
         for suppression in suppressions:
