@@ -34,7 +34,8 @@ class Mould:
     def __init__(self, pieces: Sequence[str], gaps: Sequence[Sequence[int]]) -> None:
         """`pieces` hold an empty text for each gap; `gaps` are the places of each value."""
         self._pieces = list(pieces)
-        self._gaps = tuple(map(tuple, gaps))
+        #: Of each gap the number of its value, and its place.
+        self._gaps = tuple((which, at) for which, places in enumerate(gaps) for at in places)
         #: How many characters a value may have; 0: nothing is known beforehand.
         self._room = 0
         #: As `_pieces`, with CRLF line ends and one at the end.
@@ -62,13 +63,12 @@ class Mould:
 
     def _filled(self, pieces: list[str], values: Sequence[str]) -> list[str]:
         filled = pieces.copy()
-        for value, places in zip(values, self._gaps, strict=True):
-            for place in places:
-                filled[place] = value
+        for which, place in self._gaps:
+            filled[place] = values[which]
         return filled
 
     def _look_at_itself(self) -> None:
-        places = {place for places in self._gaps for place in places}
+        places = {place for _, place in self._gaps}
         around = [
             None if at in places else text
             for at, text in enumerate(self._pieces)

@@ -7,7 +7,6 @@ behind it has delivered or not, and nobody knows. Where the relay offers PIPELIN
 DATA go out in one write, behind the dot of the mail before where another one waits (RFC 2920, 3.1).
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -33,7 +32,8 @@ _OUT_OF_STEP: Final = frozenset({500, 502, 503})
 #: These say that MAIL, which is ours alone, was not understood.
 _NOT_UNDERSTOOD: Final = frozenset({501, 504, 555})
 _IDLE_TOO_LONG: Final = "4.4.2"
-_UNSAFE_MAILBOX: Final = re.compile(r"[\x00-\x20\x7f<>]")
+#: Controls, the blank, and what an address stands between.
+_UNSAFE: Final = bytes({*range(0x21), 0x7F, *b"<>"})
 _ENVELOPE: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 #: How a relay refuses a MAIL that came behind a dot, if that is what it minds.
 _OVERTAKEN: Final = _OUT_OF_STEP | {554}
@@ -178,12 +178,13 @@ class Connection:
         return replies[0]
 
     def _refuse_beforehand(self, message: Message) -> Failure | None:
-        if _UNSAFE_MAILBOX.search(message.envelope_from + message.envelope_to):
+        mailboxes = (message.envelope_from + message.envelope_to).encode("utf-8", "replace")
+        if len(mailboxes.translate(None, _UNSAFE)) != len(mailboxes):
             return _unfit("an envelope address holds characters that end it", "unsafe-address")
         if message.needs_smtputf8 and "smtputf8" not in self._extensions:
             text = "an address is not ASCII, and the relay does not offer SMTPUTF8"
             return _unfit(text, "smtputf8-missing")
-        if not message.content.isascii() and "8bitmime" not in self._extensions:
+        if "8bitmime" not in self._extensions and not message.content.isascii():
             text = "the mail holds 8-bit bytes, and the relay does not offer 8BITMIME"
             return _unfit(text, "8bitmime-missing")
         if 0 < self._size_limit < len(message.content):

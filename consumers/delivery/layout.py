@@ -6,7 +6,6 @@ Most templates of mails use no more of Jinja than that; whatever uses more is Ji
 layout gives the same text as Jinja does, or refuses with a `LookupError`.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -19,7 +18,6 @@ from consumers.delivery.bare import Filled, Mould
 
 #: With more conditions there would be too many ways to leave parts out.
 _MOST_TESTS: Final = 8
-_MARKUP: Final = re.compile(r"[&<>'\"]")
 
 
 class _Branch(NamedTuple):
@@ -62,14 +60,16 @@ class Layout:
         Raises:
             LookupError: a variable is missing that the source needs, or may need.
         """
-        shape = tuple([bool(values[name]) for name in self._tests])
+        shape = tuple(map(bool, map(values.__getitem__, self._tests)))
         flat = self._flat.get(shape)
         if flat is None:
             given = {name for name, full in zip(self._tests, shape, strict=True) if full}
             flat = self._flat[shape] = _flatten(self._text, given)
-        put = [values[name] for name in flat.names]
+        put = list(map(values.__getitem__, flat.names))
         if self._escapes:
-            put = [str(escape(value)) if _MARKUP.search(value) else value for value in put]
+            for at, value in enumerate(put):
+                if "&" in value or "<" in value or ">" in value or "'" in value or '"' in value:
+                    put[at] = str(escape(value))
         return Filled(flat.mould, put)
 
 

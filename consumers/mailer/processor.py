@@ -315,22 +315,14 @@ class Processor:
         holds, told = self._holds(event.template), False
         began = self._parts.clock.monotonic()
 
-        def look_again() -> None:
-            if (settled := self._stopped(job, journey, event)) is not None:
-                raise _Settled(settled)
-
-        async def tell() -> None:
-            await self._intend(job, journey, MailState.SENDING, Words())
-            look_again()
-
         def begins() -> Awaitable[None] | None:
             nonlocal told
             job.sending = True
             if holds and not told:
                 told = True
-                return tell()
+                return self._tell(job, journey, event)
             if not self._is_fresh(began):
-                look_again()
+                self._look_again(job, journey, event)
             return None
 
         outcome = await self._parts.guards.relays.send(message, begins)
@@ -340,6 +332,15 @@ class Processor:
             # It was not handed over, so that nobody has to be asked after a crash.
             await self._intend(job, journey, MailState.RETRY, Words(failure=outcome))
         return outcome
+
+    async def _tell(self, job: Job, journey: Journey, event: SignupEvent) -> None:
+        """Have it committed that the mail is about to be handed over."""
+        await self._intend(job, journey, MailState.SENDING, Words())
+        self._look_again(job, journey, event)
+
+    def _look_again(self, job: Job, journey: Journey, event: SignupEvent) -> None:
+        if (settled := self._stopped(job, journey, event)) is not None:
+            raise _Settled(settled)
 
     def _is_fresh(self, began: float) -> bool:
         """Tell whether nothing can have come in between since a mail was looked at."""
