@@ -14,12 +14,12 @@ from consumers.delivery.sender import Sender
 from schemas.catalogue import DEFAULT_DIRECTORY, Catalogue
 
 #: Mails of a round, for each worker process.
-MAILS: Final = 20_000
+MAILS: Final = 15_000
 QUICK_MAILS: Final = 5_000
 _PROCESSES: Final = (1, 2)
-_ROUNDS: Final = 3
+_ROUNDS: Final = 5
 #: smtp-source sends so many times as many mails: it needs a moment to get into its stride.
-_SOURCE_TIMES: Final = 3
+_SOURCE_TIMES: Final = 4
 
 
 class Best(NamedTuple):
