@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from consumers.delivery.breaker import Outage
+from consumers.mailer import pace
 from consumers.mailer.committer import Batch, Committer, Ownership
 from consumers.mailer.engine import Engine
 from consumers.mailer.job import Finished, Intended, Report
@@ -38,9 +39,6 @@ _BUFFER_ENOUGH: Final = 1_000
 #: taken in and committed at once: each of that takes the interpreter's lock from the event loop.
 _GATHER_LOOKS: Final = 5
 _GATHER_SECONDS: Final = 0.004
-#: With the engine full, what ended is committed so often, in seconds: a transaction costs the
-#: brokers as much as a hundred mails, however few are in it.
-_COMMIT_SECONDS: Final = 0.2
 #: For so many seconds the group's metadata serves, if no transaction is refused for it: to ask the
 #: client holds up all threads.
 _METADATA_SECONDS: Final = 0.25
@@ -97,8 +95,9 @@ class Poller:
         self._running = 0
         #: Whether there was more to begin than the engine may have in hand.
         self._is_full = False
-        self._next_commit = Deadline(parts.clock, 0)
         self._made = 0
+        #: When something was handed to the committer last, and how many had ended by then.
+        self._committed = (parts.clock.monotonic(), 0)
         self._dirty: set[Partition] = set()
         self._polled_at = parts.clock.monotonic()
         #: When the group's metadata was asked for last, None where it has to be asked for again.
@@ -134,7 +133,7 @@ class Poller:
             self._beat = Deadline(self._parts.clock, _BEAT_SECONDS)
             self._parts.beat()
         self._collect()
-        if not self._is_full or self._next_commit.expired() or self._parts.committer.refused:
+        if not self._is_full or self._is_due() or self._parts.committer.refused:
             self._submit()
         self._parts.lanes.heed(self._parts.switches())
         self._begin()
@@ -233,9 +232,13 @@ class Poller:
             lane.ledger, lane.restoring = fetched.result, None
             self._dirty.update(lane.sources)
 
+    def _is_due(self) -> bool:
+        at, made = self._committed
+        return pace.is_due(self._parts.clock.monotonic() - at, self._made - made)
+
     def _submit(self) -> None:
         """Hand what may be committed to the committer."""
-        self._next_commit = Deadline(self._parts.clock, _COMMIT_SECONDS)
+        self._committed = (self._parts.clock.monotonic(), self._made)
         self._parts.committer.check()
         if self._dirty or self._parts.committer.busy:
             # Even with nothing to submit: a transaction may be refused until it is fresh.
