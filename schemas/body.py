@@ -52,7 +52,7 @@ def write_long(number: int) -> bytes:
     return _seven_bits_a_byte(rest)
 
 
-def write_instant(at: int) -> bytes:
+def write_timestamp(at: int) -> bytes:
     """Write a long that is an instant, milliseconds since the epoch, as `write_long` does.
 
     Those that belong together differ in their first byte.

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.body import NULL, VALUE, write_instant, write_long, write_string
+from schemas.body import NULL, VALUE, write_long, write_string, write_timestamp
 from schemas.errors import Undecodable
 from schemas.framing import HEADER_BYTES, framing
 from schemas.mail_states import MailState
@@ -87,7 +87,7 @@ def write_entry(entry: LedgerEntry) -> bytes:
     return b"".join(
         (
             _head(e.state, e.generation, e.step, e.attempts, e.owner),
-            write_instant(e.at),
+            write_timestamp(e.at),
             NULL if due_at is None else VALUE + write_long(due_at),
             _words(e.template, e.tenant, e.worker, e.reason),
             write_string(e.text),

@@ -68,6 +68,7 @@ class Layout:
         put = list(map(values.__getitem__, flat.names))
         if self._escapes:
             for at, value in enumerate(put):
+                # What is escaped is another kind of text, and slow to make: most values need none.
                 if "&" in value or "<" in value or ">" in value or "'" in value or '"' in value:
                     put[at] = str(escape(value))
         return Filled(flat.mould, put)

@@ -46,8 +46,8 @@ class Endings:
 
     def __init__(self, topology: Topology, worker: str, clock: Clock) -> None:
         self._topology = topology
-        #: Made once: every mail asks for it.
-        self._ledger = topology.ledger
+        #: Kept, for a topic's name is put together whenever it is asked for.
+        self._ledger_topic = topology.ledger
         self._worker = worker
         self._clock = clock
 
@@ -242,7 +242,7 @@ class Endings:
 
     def _record(self, job: Job, event_id: bytes, entry: LedgerEntry) -> OutRecord:
         value = write_entry(entry)
-        return OutRecord(self._ledger, event_id, value, (), job.source.number)
+        return OutRecord(self._ledger_topic, event_id, value, (), job.source.number)
 
 
 def _kept(text: str) -> str:

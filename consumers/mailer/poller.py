@@ -97,7 +97,7 @@ class Poller:
         self._is_full = False
         self._made = 0
         #: When something was handed to the committer last, and how many had ended by then.
-        self._committed = (parts.clock.monotonic(), 0)
+        self._submitted = (parts.clock.monotonic(), 0)
         self._dirty: set[Partition] = set()
         self._polled_at = parts.clock.monotonic()
         #: When the group's metadata was asked for last, None where it has to be asked for again.
@@ -233,12 +233,12 @@ class Poller:
             self._dirty.update(lane.sources)
 
     def _is_due(self) -> bool:
-        at, made = self._committed
+        at, made = self._submitted
         return pace.is_due(self._parts.clock.monotonic() - at, self._made - made)
 
     def _submit(self) -> None:
         """Hand what may be committed to the committer."""
-        self._committed = (self._parts.clock.monotonic(), self._made)
+        self._submitted = (self._parts.clock.monotonic(), self._made)
         self._parts.committer.check()
         if self._dirty or self._parts.committer.busy:
             # Even with nothing to submit: a transaction may be refused until it is fresh.

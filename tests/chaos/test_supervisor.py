@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,13 +32,20 @@ def workers_of(supervisor: Child, kafka: Kafka) -> set[int]:
     return {pid for pid in found if pid != supervisor.pid}
 
 
+@contextmanager
+def two_workers(kafka: Kafka, catcher: CatcherThread, directory: Path) -> Iterator[Child]:
+    """Run a supervisor with two workers, which may not have begun yet; its log is `log`."""
+    environ = worker_environ(kafka, catcher.smtp_url, directory / "state")
+    with start_worker(environ, directory / "log", TWO) as supervisor:
+        wait_until(lambda: len(workers_of(supervisor, kafka)) == 2, 30, "two workers")
+        yield supervisor
+
+
 def test_workers_that_have_not_begun_are_stopped_in_good_order(
     kafka: Kafka, catcher: CatcherThread, tmp_path: Path
 ) -> None:
     """They know nothing of the signal yet, and nothing is in their hands."""
-    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
-    with start_worker(environ, tmp_path / "log", TWO) as supervisor:
-        wait_until(lambda: len(workers_of(supervisor, kafka)) == 2, 30, "two workers")
+    with two_workers(kafka, catcher, tmp_path) as supervisor:
         assert supervisor.stop() == 0
 
 
@@ -44,9 +53,7 @@ def test_a_killed_worker_is_replaced_and_both_share_the_lanes(
     kafka: Kafka, catcher: CatcherThread, tmp_path: Path
 ) -> None:
     """After a SIGKILL there are two workers again and mail flows in every lane."""
-    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
-    with start_worker(environ, tmp_path / "log", TWO) as supervisor:
-        wait_until(lambda: len(workers_of(supervisor, kafka)) == 2, 30, "two workers")
+    with two_workers(kafka, catcher, tmp_path) as supervisor:
         victim = min(workers_of(supervisor, kafka))
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: len(workers_of(supervisor, kafka) - {victim}) == 2, 30, "a new one")
@@ -61,9 +68,7 @@ def test_workers_end_with_a_supervisor_that_was_killed(
     kafka: Kafka, catcher: CatcherThread, tmp_path: Path
 ) -> None:
     """A SIGKILL to the supervisor leaves no worker behind; they drain and end."""
-    environ = worker_environ(kafka, catcher.smtp_url, tmp_path / "state")
-    with start_worker(environ, tmp_path / "log", TWO) as supervisor:
-        wait_until(lambda: len(workers_of(supervisor, kafka)) == 2, 30, "two workers")
+    with two_workers(kafka, catcher, tmp_path) as supervisor:
         orphans = workers_of(supervisor, kafka)
         os.kill(supervisor.pid, signal.SIGKILL)
         wait_until(lambda: not any(is_running(pid) for pid in orphans), 30, "the workers to end")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from schemas.body import write_instant, write_long
+from schemas.body import write_long, write_timestamp
 from schemas.errors import Undecodable
 from schemas.framing import framing
 from schemas.ledger import (
@@ -57,7 +57,7 @@ def test_the_bytes_are_what_a_general_avro_writer_writes(entry: LedgerEntry) -> 
 @given(st.integers(-(2**63), 2**63 - 1) | st.integers(-200, 200) | st.integers(0, 2**49))
 def test_an_instant_is_written_as_any_long_is(at: int) -> None:
     """Most of it is remembered of the one before, and the bytes are the same."""
-    assert write_instant(at) == write_long(at)
+    assert write_timestamp(at) == write_long(at)
 
 
 @given(entries)
